@@ -1,0 +1,45 @@
+package refund
+
+import (
+	"context"
+	"time"
+
+	"refundworker/schemas"
+)
+
+// Channel names the topic an event goes to; the producer knows the topic's full name.
+type Channel uint8
+
+// The channels.
+const (
+	Results Channel = iota + 1
+	Retry
+	DeadLetters
+)
+
+// Event is one message to publish. Key, value and headers go out as they are.
+type Event struct {
+	Channel Channel
+	// Tier is the delay of the retry topic; only for Channel Retry.
+	Tier    time.Duration
+	Key     []byte
+	Value   []byte
+	Headers []schemas.Header
+}
+
+type publisher interface {
+	// Publish returns nil only when every event is acked by all in-sync replicas. After an error any of them may
+	// have been written; publishing all of them again is always right.
+	Publish(context.Context, ...Event) error
+}
+
+// Message is one message read from a commands topic or a retry tier.
+type Message struct {
+	Topic     string
+	Partition int
+	Offset    int64
+	Key       []byte
+	Value     []byte
+	Headers   []schemas.Header
+	Time      time.Time
+}
