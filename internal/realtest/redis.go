@@ -1,0 +1,162 @@
+package realtest
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	// redisStart bounds one start: process, port, and loading the append-only file.
+	redisStart = 20 * time.Second
+	// redisTries covers ports that somebody else bound between the look and the server's own bind.
+	redisTries = 3
+)
+
+// RedisOptions says what a test's server does otherwise than the kit's default.
+type RedisOptions struct {
+	// Args are appended to the command line and win over the defaults, such as "--maxmemory", "32mb". The kit's own
+	// readiness check does not authenticate; a server that answers "authentication required" counts as ready.
+	Args []string
+}
+
+// Redis is one real redis-server in a folder of its own, with an append-only file and no eviction: what is acked
+// survives Stop and Kill. Its methods return errors instead of failing the test, so that any goroutine may call them;
+// they are not safe for use by two at once.
+type Redis struct {
+	// Addr is host:port; it stays the same over restarts.
+	Addr string
+
+	server, dir string
+	port        int
+	args        []string
+	proc        *process
+}
+
+// StartRedis starts a server of its own for the test, and ends it with the test. Without redis-server the test is
+// skipped, or fails under [RequireEnv].
+func StartRedis(tb testing.TB, opts RedisOptions) *Redis {
+	tb.Helper()
+	parts := Available()
+	require(tb, parts.RedisMissing)
+	var faults []error
+	for range redisTries {
+		ports, err := freePorts(tb.Context(), 1)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		r := &Redis{
+			Addr:   loopback(ports[0]),
+			server: parts.redisServer, dir: tb.TempDir(), port: ports[0], args: opts.Args,
+		}
+		if err := r.Start(); err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		tb.Cleanup(func() {
+			if r.proc != nil {
+				if err := r.Kill(); err != nil {
+					tb.Error(err)
+				}
+			}
+		})
+		return r
+	}
+	tb.Fatalf("start redis-server %s: %v", parts.Redis, errors.Join(faults...))
+	return nil
+}
+
+var (
+	errRunning = errors.New("redis-server is running")
+	errStopped = errors.New("redis-server is stopped")
+)
+
+// Start runs the server again after [Redis.Stop] or [Redis.Kill], on the same port and folder, and returns when it
+// answers, its data loaded.
+func (r *Redis) Start() error {
+	if r.proc != nil {
+		return errRunning
+	}
+	argv := append([]string{
+		r.server,
+		"--bind", "127.0.0.1", "--port", strconv.Itoa(r.port), "--dir", r.dir,
+		"--daemonize", "no", "--loglevel", "notice", "--save", "",
+		"--appendonly", "yes", "--maxmemory-policy", "noeviction",
+	}, r.args...)
+	proc, err := startProcess(filepath.Join(r.dir, "redis.log"), "", argv...)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), redisStart)
+	defer cancel()
+	if err := proc.await(ctx, r.ready); err != nil {
+		return errors.Join(err, proc.kill())
+	}
+	r.proc = proc
+	return nil
+}
+
+// ready speaks the protocol by hand, so that no client's pooling and retrying blurs the answer.
+func (r *Redis) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", r.Addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := conn.SetDeadline(deadline); err != nil {
+			return err
+		}
+	}
+	if _, err := conn.Write([]byte("PING\r\n")); err != nil {
+		return err
+	}
+	answer, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
+		return err
+	}
+	if !strings.HasPrefix(answer, "+PONG") && !strings.HasPrefix(answer, "-NOAUTH") {
+		return fmt.Errorf("PING answered %q", answer)
+	}
+	return nil
+}
+
+// Stop ends the server in good order, as a restart by an operator does.
+func (r *Redis) Stop() error { return r.end((*process).terminate) }
+
+// Kill ends the server at once, paused or not, as a crash of its process does. What it has answered is in the kernel's
+// page cache and survives.
+func (r *Redis) Kill() error { return r.end((*process).kill) }
+
+func (r *Redis) end(how func(*process) error) error {
+	if r.proc == nil {
+		return errStopped
+	}
+	proc := r.proc
+	r.proc = nil
+	return how(proc)
+}
+
+// Pause freezes the server: connections stay up, nothing is answered until [Redis.Resume].
+func (r *Redis) Pause() error { return r.signal(syscall.SIGSTOP) }
+
+// Resume lets a paused server go on; it then answers what has queued up.
+func (r *Redis) Resume() error { return r.signal(syscall.SIGCONT) }
+
+func (r *Redis) signal(sig syscall.Signal) error {
+	if r.proc == nil {
+		return errStopped
+	}
+	return r.proc.signal(sig)
+}
