@@ -3,7 +3,7 @@ package schemas
 // Code says why an outcome is what it is: one closed list over all gateways.
 type Code string
 
-// The codes of outcomes and rejections.
+// The codes of outcomes and rejections. What each means, who acts and whether a new request ID may be tried: [Codes].
 const (
 	CodeRefunded Code = "REFUNDED"
 

@@ -1,6 +1,6 @@
 package schemas
 
-import "time"
+import "fmt"
 
 // Header is one Kafka message header.
 type Header struct {
@@ -39,17 +39,83 @@ const (
 	TypeRejected = "refund.command-rejected.v1"
 )
 
-// RetryState is what a retry copy carries beside the command's own bytes.
-type RetryState struct {
-	// Hop is the schedule generation: every copy into a tier raises it by one.
-	Hop int
-	// Attempt counts the passes that may have reached the gateway.
-	Attempt int
-	// Due is when the copy may be worked on; FirstSeen when the command was first read.
-	Due, FirstSeen time.Time
-	Origin         Origin
-	// MaybeSent is sticky: true once a send was not provably unsent.
-	MaybeSent bool
-	// Account and GatewayKey are frozen at the first claim; empty on parked copies that were never claimed.
-	Account, GatewayKey string
+// Values that headers of the contract have.
+const (
+	ContentTypeJSON = "application/json"
+	// SpecVersion is the version of CloudEvents.
+	SpecVersion = "1.0"
+	// HeaderSet is the one value of headers that are there or not: refund-maybe-sent and refund-replayed.
+	HeaderSet = "1"
+)
+
+// Limits of the headers of a message that a producer wrote. Copies and dead letters carry those headers and our own,
+// and are not held to them.
+const (
+	MaxHeaders = 64
+	// MaxHeaderBytes is the most that all keys and values may have together.
+	MaxHeaderBytes = 16 << 10
+)
+
+// CheckHeaders holds a command's headers to [MaxHeaders] and [MaxHeaderBytes], so that its copies and its dead letter
+// always fit their topics. The error is a *[DecodeError] with TOO_LARGE, without a request ID.
+func CheckHeaders(hs []Header) error {
+	if len(hs) > MaxHeaders {
+		return &DecodeError{
+			Code:   CodeTooLarge,
+			Detail: fmt.Sprintf("the message has %d headers, the limit is %d", len(hs), MaxHeaders),
+		}
+	}
+	size := 0
+	for i := range hs {
+		size += len(hs[i].Key) + len(hs[i].Value)
+	}
+	if size > MaxHeaderBytes {
+		return &DecodeError{
+			Code:   CodeTooLarge,
+			Detail: fmt.Sprintf("the message's headers have %d bytes, the limit is %d", size, MaxHeaderBytes),
+		}
+	}
+	return nil
+}
+
+// HeaderValue is the value of the first header with the key; false when there is none.
+func HeaderValue(hs []Header, key string) ([]byte, bool) {
+	for i := range hs {
+		if hs[i].Key == key {
+			return hs[i].Value, true
+		}
+	}
+	return nil, false
+}
+
+// OutcomeHeaders are the headers of an outcome event: CloudEvents 1.0 in Kafka's binary mode, and the trace context
+// when there is one. The event ID is [FinalEventID] or [ProgressEventID]; the source is a URI reference that names
+// this worker's deployment.
+func OutcomeHeaders(o Outcome, eventID, source string, traceparent []byte) []Header {
+	return eventHeaders(TypeOutcome, eventID, source, o.RequestID, o.OccurredAt, traceparent)
+}
+
+// RejectionHeaders are the headers of a rejection event. Its ID is the rejected message's place, and its subject the
+// request ID where one could be read.
+func RejectionHeaders(r Rejection, source string, traceparent []byte) []Header {
+	return eventHeaders(TypeRejected, r.Origin.String(), source, r.RequestID, r.OccurredAt, traceparent)
+}
+
+func eventHeaders(eventType, id, source, subject string, at Time, traceparent []byte) []Header {
+	hs := make([]Header, 0, 8)
+	hs = append(hs,
+		Header{HeaderCESpecVersion, []byte(SpecVersion)},
+		Header{HeaderCEID, []byte(id)},
+		Header{HeaderCEType, []byte(eventType)},
+		Header{HeaderCESource, []byte(source)},
+		Header{HeaderCETime, at.UTC().AppendFormat(nil, TimeLayout)},
+		Header{HeaderContentType, []byte(ContentTypeJSON)},
+	)
+	if subject != "" {
+		hs = append(hs, Header{HeaderCESubject, []byte(subject)})
+	}
+	if len(traceparent) > 0 {
+		hs = append(hs, Header{HeaderTraceparent, traceparent})
+	}
+	return hs
 }

@@ -10,6 +10,9 @@ import (
 // MaxMinorDigits is the longest amount the contract allows, in digits of minor units.
 const MaxMinorDigits = 15
 
+// maxMinor is the largest amount of MaxMinorDigits digits.
+const maxMinor = 999_999_999_999_999
+
 // ErrMoney is wrapped by every error about an amount that is not a whole, positive number of minor units.
 var ErrMoney = errors.New("invalid money")
 
@@ -30,7 +33,15 @@ type wireMoney struct {
 
 // MarshalJSON writes the wire form.
 func (m Money) MarshalJSON() ([]byte, error) {
-	return json.Marshal(wireMoney{Currency: m.Currency, Value: strconv.FormatInt(m.Minor, 10)})
+	if !upperCode(m.Currency) { // anything but three letters may need escapes
+		return json.Marshal(wireMoney{Currency: m.Currency, Value: strconv.FormatInt(m.Minor, 10)})
+	}
+	raw := make([]byte, 0, 64)
+	raw = append(raw, `{"currency":"`...)
+	raw = append(raw, m.Currency...)
+	raw = append(raw, `","value":"`...)
+	raw = strconv.AppendInt(raw, m.Minor, 10)
+	return append(raw, `"}`...), nil
 }
 
 // UnmarshalJSON reads the wire form, with the value rules of [ParseMinor].
