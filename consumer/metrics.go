@@ -1,0 +1,82 @@
+package consumer
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// Results of commits and sides of a lost offset; closed sets, used as metric labels.
+const (
+	commitOK      = "ok"
+	commitRefused = "refused"
+	commitLost    = "lost"
+
+	sideTruncated = "truncated"
+	sidePastEnd   = "past-end"
+)
+
+// Metrics counts what the consumers of a process do; all of them share one.
+type Metrics struct {
+	assigned, lag                  *prometheus.GaugeVec
+	fetched, done, retried, panics *prometheus.CounterVec
+	skipped, outOfRange            *prometheus.CounterVec
+	fetchErrors, stalls            *prometheus.CounterVec
+	commits                        *prometheus.CounterVec
+	generations, joinErrors        *prometheus.CounterVec
+	detached                       *prometheus.CounterVec
+	drain                          *prometheus.HistogramVec
+}
+
+// NewMetrics registers the consumer's metrics. It panics when they are registered already, as promauto does.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	auto := promauto.With(reg)
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return auto.NewCounterVec(prometheus.CounterOpts{Name: "refund_worker_consumer_" + name, Help: help}, labels)
+	}
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		return auto.NewGaugeVec(prometheus.GaugeOpts{Name: "refund_worker_consumer_" + name, Help: help}, labels)
+	}
+	return &Metrics{
+		assigned:    gauge("assigned_partitions", "Partitions this process reads.", "topic"),
+		lag:         gauge("lag_messages", "Messages in the assigned partitions that are not done, as last looked.", "topic"),
+		fetched:     counter("fetched_total", "Messages read.", "topic"),
+		done:        counter("done_total", "Messages whose handler returned without error.", "topic"),
+		retried:     counter("retried_total", "Handler calls that failed and will be repeated.", "topic"),
+		panics:      counter("panics_total", "Handler calls that panicked.", "topic"),
+		skipped:     counter("skipped_total", "Messages that cannot be commands: control records of transactional producers, tombstones.", "topic", "kind"),
+		outOfRange:  counter("out_of_range_total", "Times the offset to read was not in the log: messages were deleted unread, or the log lost its end.", "topic", "side"),
+		fetchErrors: counter("fetch_errors_total", "Fetches that failed and are repeated.", "topic"),
+		stalls:      counter("stalls_total", "Fetches that delivered nothing though the log held more, and were started anew.", "topic"),
+		commits:     counter("commits_total", "Commits by result; lost is the refused last commit of a generation.", "group", "result"),
+		generations: counter("generations_total", "Generations this process took part in.", "group"),
+		joinErrors:  counter("join_errors_total", "Attempts to join the group that failed.", "group"),
+		detached:    counter("detached_total", "Handlers that were still running when their generation had to end.", "group"),
+		drain: auto.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "refund_worker_consumer_drain_seconds",
+			Help:    "Time from the end of a generation to its last commit.",
+			Buckets: []float64{.01, .05, .1, .25, .5, 1, 2, 5, 10},
+		}, []string{"group"}),
+	}
+}
+
+// prepare creates every label combination of one consumer, so that alerts see zeros instead of nothing.
+func (m *Metrics) prepare(cfg Config) {
+	for _, topic := range cfg.Topics {
+		m.assigned.WithLabelValues(topic)
+		m.lag.WithLabelValues(topic)
+		for _, vec := range []*prometheus.CounterVec{m.fetched, m.done, m.retried, m.panics, m.fetchErrors, m.stalls} {
+			vec.WithLabelValues(topic)
+		}
+		m.skipped.WithLabelValues(topic, kindControl)
+		m.skipped.WithLabelValues(topic, kindTombstone)
+		m.outOfRange.WithLabelValues(topic, sideTruncated)
+		m.outOfRange.WithLabelValues(topic, sidePastEnd)
+	}
+	for _, result := range []string{commitOK, commitRefused, commitLost} {
+		m.commits.WithLabelValues(cfg.GroupID, result)
+	}
+	for _, vec := range []*prometheus.CounterVec{m.generations, m.joinErrors, m.detached} {
+		vec.WithLabelValues(cfg.GroupID)
+	}
+	m.drain.WithLabelValues(cfg.GroupID)
+}
