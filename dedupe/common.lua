@@ -1,0 +1,90 @@
+-- Helpers in front of every script of this package; the loader joins the two texts.
+--
+-- A record is one string of fields, each followed by '|'. The Go side escapes '|' and '%' in every text field, so a
+-- field never holds a separator and the scripts never unescape. Unsettled records have all 18 fields, and a claimed
+-- one carries behind them the whole packed record that was there before the claim, so that giving the claim back
+-- restores it byte for byte. Settled records keep only what a repeat must be told for as long as the tombstone lives.
+--
+-- All numbers are whole and below 2^53 where exactness matters: times are milliseconds since the epoch, amounts have
+-- at most 15 digits, and a sum of amounts that leaves the exact range is far above any cap it is compared with.
+
+local FORMAT = '1'
+local CLAIMED, WAITING, REVIEW, SETTLED = 'c', 'w', 'r', 's'
+
+-- Fields of every record.
+local VERSION, STATE, FPV, FP, PAY = 1, 2, 3, 4, 5
+-- Fields of an unsettled record.
+local TOKEN, LEASE, HOP, ATTEMPT, MAYBE, TAKEOVERS = 6, 7, 8, 9, 10, 11
+local ACCOUNT, GWKEY, REFUND, FIRST, CODE, DUE, VIA, FIELDS = 12, 13, 14, 15, 16, 17, 18, 18
+-- A settled record has status, code, hop, attempt, first seen and the gateway's refund ID behind the first five; only
+-- the Go side reads them.
+
+local function int(n)
+  return string.format('%.0f', n)
+end
+
+-- The server's clock in whole milliseconds.
+local function now_ms()
+  local t = redis.call('TIME')
+  return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+end
+
+local function unpack_record(raw)
+  local f, from = {prev = ''}, 1
+  for i = 1, FIELDS do
+    local at = string.find(raw, '|', from, true)
+    if not at then
+      return f
+    end
+    f[i] = string.sub(raw, from, at - 1)
+    from = at + 1
+  end
+  f.prev = string.sub(raw, from)
+  return f
+end
+
+local function pack_record(f)
+  return table.concat(f, '|') .. '|' .. f.prev
+end
+
+-- Compares a record with the fingerprints in ARGV from position from on (version, digest, version, digest, ...):
+-- 'same', 'other', or 'unknown' when none is of the version the record was stored in.
+local function compare_fingerprint(f, from)
+  for i = from, #ARGV, 2 do
+    if ARGV[i] == f[FPV] then
+      if ARGV[i + 1] == f[FP] then
+        return 'same'
+      end
+      return 'other'
+    end
+  end
+  return 'unknown'
+end
+
+-- The smaller of two first-seen times; 0 means not known.
+local function earlier(a, b)
+  a, b = tonumber(a), tonumber(b)
+  if a == 0 or (b > 0 and b < a) then
+    return int(b)
+  end
+  return int(a)
+end
+
+local function larger(a, b)
+  return int(math.max(tonumber(a), tonumber(b)))
+end
+
+-- A lease never counts for longer than max from now: a clock that jumped back must not prolong it.
+local function clamp(lease_end, now, max)
+  return math.min(tonumber(lease_end), now + max)
+end
+
+-- An entry of a payment's record: kind, minor units, token, prior. Kinds: 'i' in flight, 'u' unknown, 's' settled as
+-- success. Only entries in flight have a token, and a prior: the entry that the claim found, without its own token.
+local function parse_entry(entry)
+  if not entry then
+    return '', '0', '', ''
+  end
+  local kind, minor, token, prior = string.match(entry, '^(%a)(%d+)|?([^|]*)|?(.*)$')
+  return kind, minor, token, prior
+end

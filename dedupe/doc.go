@@ -1,0 +1,24 @@
+// Package dedupe remembers refund requests: who works on one, what it waits for, and how it ended. It owns the records
+// in Redis (one per request ID, one per payment), the scripts that move them, and an in-memory store with the same
+// answers. It refuses to know what a refund is: it never decides whether to send, and reads nothing of an outcome's
+// bytes.
+//
+// Its invariant: the states of a request only move forward (absent, claimed, waiting or review, settled, tombstone),
+// every move but the first is made by the token that owns the claim, and a settled record never changes. A verified
+// success is the one exception to ownership: it settles whatever is not settled.
+//
+// A request's record and its payment's record lie in different hash slots, so every call is one pipelined round trip of
+// two scripts, each atomic by itself. What one half granted and the other refused is given back before the call
+// answers, in a second round trip. Where that is not possible, because the network or the process died between, the
+// leases end by themselves, and an entry that stayed in the payment's record counts against its cap until the request
+// itself moves on. Every call may be repeated with the same token: it then answers as it did the first time.
+//
+// The keys, with <p> the configured prefix and <n> the bucket, the hash of the ID modulo 1024:
+//
+//	{<p>:b<n>}:r:<request ID>            the record, one packed string (common.lua)
+//	{<p>:b<n>}:o:<request ID>            the outcome's bytes, in the same bucket, with a shorter life
+//	{<p>:b<n>}:p:<gateway>/<payment ID>  the payment, a hash (payment_acquire.lua)
+//	<p>:layout                           what all of this looks like; written by Init, compared by CheckLayout
+//
+// The package takes Redis at its word: it does not notice a Redis that has forgotten what it acknowledged.
+package dedupe

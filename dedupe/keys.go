@@ -1,0 +1,65 @@
+package dedupe
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"hash/fnv"
+	"strconv"
+
+	"refundworker/refund"
+)
+
+// The layout of the keys. A change of either makes every record unfindable, so both are part of what CheckLayout
+// compares.
+const (
+	bucketCount = 1024
+	bucketHash  = "fnv1a-64"
+)
+
+// keys builds key names. All keys of one request share a bucket, and so a hash slot of Redis Cluster.
+type keys struct{ prefix string }
+
+func (k keys) record(requestID string) string  { return k.tagged(requestID, 'r') }
+func (k keys) outcome(requestID string) string { return k.tagged(requestID, 'o') }
+
+func (k keys) payment(ref refund.PaymentRef) string { return k.tagged(paymentName(ref), 'p') }
+
+func (k keys) layout() string { return k.prefix + ":layout" }
+
+func (k keys) tagged(id string, kind byte) string {
+	key := make([]byte, 0, len(k.prefix)+len(id)+12)
+	key = append(key, '{')
+	key = append(key, k.prefix...)
+	key = append(key, ":b"...)
+	key = strconv.AppendUint(key, bucket(id), 10)
+	key = append(key, "}:"...)
+	key = append(key, kind, ':')
+	return string(append(key, id...))
+}
+
+func bucket(id string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(id))
+	return h.Sum64() % bucketCount
+}
+
+// paymentName is unique over gateways: a gateway's name holds no slash.
+func paymentName(ref refund.PaymentRef) string { return string(ref.Gateway) + "/" + ref.PaymentID }
+
+// digestLength gives a fingerprint 132 bits: short in every record, and beyond finding a second command for.
+const digestLength = 22
+
+// paymentDigestLength gives 48 bits. It only tells whether a conflicting command speaks of the record's payment.
+const paymentDigestLength = 8
+
+// digest shortens text to n characters that are safe in a packed record, whatever the text holds.
+func digest(text string, n int) string {
+	sum := sha256.Sum256([]byte(text))
+	return base64.RawURLEncoding.EncodeToString(sum[:])[:n]
+}
+
+func fingerprintDigest(f refund.Fingerprint) string { return digest(f.Sum, digestLength) }
+
+func paymentDigest(ref refund.PaymentRef) string {
+	return digest(paymentName(ref), paymentDigestLength)
+}

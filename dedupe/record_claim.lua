@@ -1,0 +1,105 @@
+-- Claims a request ID under a token and a lease, or says why not.
+--
+-- KEYS[1]  the record
+-- KEYS[2]  the outcome's bytes
+-- ARGV     1 token, 2 lease (ms), 3 longest lease (ms), 4 record TTL (ms), 5 hop, 6 copy (1 or 0), 7 attempt,
+--          8 first seen (ms, 0 unknown), 9 via, 10 account, 11 gateway key, 12 payment digest, 13 most takeovers,
+--          14... fingerprint version and digest, in pairs, newest first
+--
+-- Returns  {what, now (ms), ms until the lease ends, packed record, outcome's bytes}
+--   granted     the token owns the record; the same token gets the same answer again, and its lease anew
+--   busy        another token owns it for that many ms at most
+--   waiting     it waits for a later hop than the message's
+--   here        as waiting, and the message must write its retry copy again: it put the record there, or is no copy
+--   review      only evidence closes it
+--   settled     with the outcome's bytes
+--   tombstone   settled, bytes expired
+--   conflict    known with another fingerprint
+--   version     the record, or its fingerprint, is of a version this build does not know
+local token, lease, max, ttl = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local hop, copy, attempt, first, via = tonumber(ARGV[5]), ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local now = now_ms()
+
+local function answer(what, raw, retry, outcome)
+  return {what, int(now), int(retry or 0), raw, outcome or ''}
+end
+
+local function store(f)
+  local raw = pack_record(f)
+  redis.call('SET', KEYS[1], raw, 'PX', ttl)
+  return raw
+end
+
+local raw = redis.call('GET', KEYS[1])
+if not raw then
+  if tonumber(first) == 0 then
+    first = int(now)
+  end
+  -- A copy without a record: the record was lost after something may have been sent, so it is adopted as such.
+  return answer('granted', store({
+    FORMAT, CLAIMED, ARGV[14], ARGV[15], ARGV[12],
+    token, int(now + lease), int(hop), attempt, copy, '0',
+    ARGV[10], ARGV[11], '', first, '', '0', '', prev = '',
+  }))
+end
+
+local f = unpack_record(raw)
+if f[VERSION] ~= FORMAT then
+  return answer('version', raw)
+end
+local compared = compare_fingerprint(f, 14)
+if compared == 'unknown' then
+  return answer('version', raw)
+elseif compared == 'other' then
+  return answer('conflict', raw)
+end
+
+if f[STATE] == SETTLED then
+  local outcome = redis.call('GET', KEYS[2])
+  if outcome then
+    return answer('settled', raw, 0, outcome)
+  end
+  return answer('tombstone', raw)
+elseif f[STATE] == REVIEW then
+  return answer('review', raw)
+elseif f[STATE] == WAITING then
+  if hop < tonumber(f[HOP]) then
+    if copy == '0' or via == f[VIA] then
+      return answer('here', raw)
+    end
+    return answer('waiting', raw)
+  end
+  f.prev = raw
+  if hop > tonumber(f[HOP]) then
+    -- The copy knows more than the record: the store lost later states of it, and a pass may have sent.
+    f[MAYBE] = '1'
+    f[ATTEMPT] = larger(f[ATTEMPT], attempt)
+  end
+elseif f[TOKEN] == token then
+  f[LEASE] = int(now + lease)
+  return answer('granted', store(f))
+else
+  local lease_end = clamp(f[LEASE], now, max)
+  if lease_end > now then
+    if int(lease_end) ~= f[LEASE] then
+      -- Written back, or the clamp would move along with the clock and the lease would never end.
+      f[LEASE] = int(lease_end)
+      raw = store(f)
+    end
+    return answer('busy', raw, lease_end - now)
+  end
+  f[TAKEOVERS] = int(tonumber(f[TAKEOVERS]) + 1)
+  f[MAYBE] = '1'
+  -- The lapsed pass may have reached the gateway, so it counts as an attempt.
+  f[ATTEMPT] = larger(int(tonumber(f[ATTEMPT]) + 1), attempt)
+  if tonumber(f[TAKEOVERS]) > tonumber(ARGV[13]) then
+    f[STATE], f[LEASE], f[CODE], f[DUE], f.prev = REVIEW, '0', 'NEEDS_REVIEW', '0', ''
+    return answer('review', store(f))
+  end
+  f.prev = raw
+end
+
+f[STATE], f[TOKEN], f[LEASE] = CLAIMED, token, int(now + lease)
+f[HOP] = larger(f[HOP], int(hop))
+f[FIRST] = earlier(f[FIRST], first)
+return answer('granted', store(f))

@@ -1,0 +1,38 @@
+-- Puts a claimed record to waiting, or into review.
+--
+-- KEYS[1]  the record
+-- ARGV     1 token, 2 hop, 3 attempt, 4 maybe sent (1 or 0), 5 code, 6 due (ms), 7 gateway refund ID, 8 via,
+--          9 review (1 or 0), 10 record TTL (ms)
+--
+-- Returns  {what}
+--   stored      it waits, or is in review, under this token and hop; also when it did so before
+--   lost        the token does not own it, or the hop does not lead on from the record's
+local token, hop = ARGV[1], tonumber(ARGV[2])
+local raw = redis.call('GET', KEYS[1])
+if not raw then
+  return {'lost'}
+end
+local f = unpack_record(raw)
+if f[VERSION] ~= FORMAT or f[STATE] == SETTLED or f[TOKEN] ~= token then
+  return {'lost'}
+end
+if f[STATE] ~= CLAIMED then
+  if tonumber(f[HOP]) == hop then
+    return {'stored'}
+  end
+  return {'lost'}
+end
+if hop <= tonumber(f[HOP]) then
+  return {'lost'}
+end
+f[STATE] = WAITING
+if ARGV[9] == '1' then
+  f[STATE] = REVIEW
+end
+f[LEASE], f[HOP], f[ATTEMPT], f[MAYBE] = '0', ARGV[2], ARGV[3], ARGV[4]
+f[CODE], f[DUE], f[VIA], f.prev = ARGV[5], ARGV[6], ARGV[8], ''
+if ARGV[7] ~= '' then
+  f[REFUND] = ARGV[7]
+end
+redis.call('SET', KEYS[1], pack_record(f), 'PX', ARGV[10])
+return {'stored'}
