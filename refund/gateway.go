@@ -48,6 +48,17 @@ type Account struct {
 	ResendWindow time.Duration
 	// InquireFirst asks for an inquiry before every first send.
 	InquireFirst bool
+	// AdmitFunc waits until the account's limits let one more pass in, and returns what lets the next one in. It is
+	// asked before the claim, so that no lease runs down in the queue. nil: no limits.
+	AdmitFunc func(context.Context) (done func(), err error)
+}
+
+// admit is AdmitFunc where there is one.
+func (a Account) admit(ctx context.Context) (func(), error) {
+	if a.AdmitFunc == nil {
+		return func() {}, nil
+	}
+	return a.AdmitFunc(ctx)
 }
 
 // ErrUnknownAccount is returned by an account lookup that finds none, or finds several where the command names none.

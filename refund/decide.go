@@ -1,0 +1,186 @@
+package refund
+
+import (
+	"time"
+
+	"refundworker/schemas"
+)
+
+// evidence is what one pass learned, in the order in which it asked. The zero value of each part means "not asked".
+type evidence struct {
+	// asked: an inquiry went before any send; before is its answer.
+	asked  bool
+	before Result
+	// sent: the refund call was made; send is its answer.
+	sent bool
+	send Result
+	// confirmed: an inquiry followed the send; after is its answer.
+	confirmed bool
+	after     Result
+}
+
+// situation is everything decide looks at.
+type situation struct {
+	// maybeSent is the record's sticky mark as it was before this pass.
+	maybeSent bool
+	// hop and attempt are the record's, before this pass.
+	hop, attempt int
+	// age is the time since the command was first seen, by the store's clock.
+	age      time.Duration
+	evidence evidence
+}
+
+// next is the state a decision leads to.
+type next uint8
+
+const (
+	nextWait next = iota
+	nextSettle
+	nextReview
+)
+
+// decision is what becomes of the request after a pass.
+type decision struct {
+	next   next
+	status schemas.Status
+	code   schemas.Code
+	// result is the answer that decided; the outcome event is filled from it.
+	result Result
+	// tier is the delay before the next pass; only for nextWait.
+	tier time.Duration
+	// attempt and maybeSent are the record's after this pass.
+	attempt   int
+	maybeSent bool
+}
+
+// decide turns what a pass learned into the request's next state. It is pure, and it is the only place where a verdict
+// becomes a status.
+//
+// The order of its rules is what keeps it safe: proof of success first, then contradictions, then proof of failure,
+// and everything else waits. No rule and no length of time leads from an unknown outcome to failed.
+func decide(s situation, policy Policy) decision {
+	ev := s.evidence
+	d := decision{attempt: s.attempt, maybeSent: s.maybeSent}
+	if ev.reached() {
+		d.attempt++
+	}
+	if ev.sent && ev.send.Verdict != NotSent {
+		d.maybeSent = true
+	}
+	if ev.asked && ev.before.Verdict == Pending {
+		d.maybeSent = true // the gateway works on it, whoever sent it
+	}
+	d.result = ev.last()
+
+	for _, r := range ev.newestFirst() {
+		if r.Verdict == Succeeded {
+			return d.settle(schemas.Success, schemas.CodeRefunded, r)
+		}
+	}
+	for _, r := range ev.newestFirst() {
+		if r.Review {
+			return d.review(r)
+		}
+	}
+	earlier := s.maybeSent || ev.asked && ev.before.Verdict == Pending
+	if r, proved := ev.failure(earlier); proved {
+		return d.settle(schemas.Failed, failureCode(r), r)
+	}
+	if s.maybeSent && ev.asked && ev.before.Verdict == Absent && !ev.sent {
+		// The window in which the gateway's contract makes a resend safe is over: nothing may be sent, and "not
+		// found" cannot be told from "forgotten".
+		return d.review(ev.before)
+	}
+	if d.maybeSent && policy.Horizon > 0 && s.age >= policy.Horizon {
+		return d.review(d.result)
+	}
+	d.next, d.status = nextWait, schemas.RetryPending
+	d.code = waitCode(d.result, d.maybeSent)
+	d.tier = policy.tier(s.hop, d.result.RetryAfter)
+	return d
+}
+
+// reached tells whether the pass may have reached the gateway; only such a pass is an attempt.
+func (ev evidence) reached() bool {
+	return ev.asked && ev.before.Verdict != NotSent ||
+		ev.sent && ev.send.Verdict != NotSent ||
+		ev.confirmed && ev.after.Verdict != NotSent
+}
+
+// newestFirst lists the answers, the latest first.
+func (ev evidence) newestFirst() []Result {
+	var list []Result
+	if ev.confirmed {
+		list = append(list, ev.after)
+	}
+	if ev.sent {
+		list = append(list, ev.send)
+	}
+	if ev.asked {
+		list = append(list, ev.before)
+	}
+	return list
+}
+
+// last is the answer that explains a wait best: a confirming inquiry only where it learned something.
+func (ev evidence) last() Result {
+	switch {
+	case ev.confirmed && ev.after.Verdict == Pending:
+		return ev.after
+	case ev.sent:
+		return ev.send
+	case ev.asked:
+		return ev.before
+	}
+	return Result{}
+}
+
+// failure returns the answer that proves the refund failed for good. A decline of a send proves it only when no earlier
+// send can have caused it; otherwise a later inquiry has to say the same.
+func (ev evidence) failure(earlier bool) (Result, bool) {
+	switch {
+	case ev.sent && ev.send.Verdict == Declined && !earlier:
+		return ev.send, true
+	case ev.sent && ev.send.Verdict == Declined && ev.confirmed && ev.after.Verdict == Declined:
+		return ev.send, true
+	case ev.sent && ev.send.Verdict == Declined:
+		return Result{}, false
+	case ev.confirmed && ev.after.Verdict == Declined:
+		return ev.after, true
+	case !ev.sent && ev.asked && ev.before.Verdict == Declined:
+		return ev.before, true
+	}
+	return Result{}, false
+}
+
+func (d decision) settle(status schemas.Status, code schemas.Code, r Result) decision {
+	d.next, d.status, d.code, d.result = nextSettle, status, code, r
+	return d
+}
+
+func (d decision) review(r Result) decision {
+	d.next, d.status, d.code, d.result = nextReview, schemas.RetryPending, schemas.CodeNeedsReview, r
+	d.maybeSent = true // whatever led here, nothing may be sent before a person has looked
+	return d
+}
+
+// failureCode is the code of a proved failure; a client that proves one without a code of the list gets the general one.
+func failureCode(r Result) schemas.Code {
+	if r.Code == "" {
+		return schemas.CodeRefundFailed
+	}
+	return r.Code
+}
+
+// waitCode is the reason a retry-pending event gives.
+func waitCode(r Result, maybeSent bool) schemas.Code {
+	switch {
+	case r.Verdict == Pending:
+		return schemas.CodeInProcess
+	case r.Code == schemas.CodeThrottled, r.Code == schemas.CodeAccountRejected:
+		return r.Code
+	case !maybeSent:
+		return schemas.CodeGatewayUnavailable
+	}
+	return schemas.CodeUnknownOutcome
+}

@@ -1,0 +1,106 @@
+package refund
+
+import (
+	"bytes"
+	"strings"
+	"time"
+
+	"refundworker/schemas"
+)
+
+// input is a message that was read: the command with the state a retry copy carries (zero for a command).
+type input struct {
+	msg   Message
+	cmd   schemas.Command
+	state schemas.RetryState
+}
+
+func readCommand(m Message) (input, error) {
+	in := input{msg: m, state: schemas.RetryState{
+		Origin: schemas.Origin{Topic: m.Topic, Partition: m.Partition, Offset: m.Offset},
+	}}
+	if err := schemas.CheckHeaders(m.Headers); err != nil {
+		return in, err
+	}
+	return in.decode()
+}
+
+// readCopy reads the state first, so that a refusal still names the command's origin. Headers are not counted again: a
+// copy has more of them than the command was allowed, and it may have been sent.
+func readCopy(m Message) (input, error) {
+	in := input{msg: m}
+	state, err := schemas.ParseRetryState(m.Headers)
+	if err != nil {
+		in.state.Origin = schemas.Origin{Topic: m.Topic, Partition: m.Partition, Offset: m.Offset}
+		return in, &schemas.DecodeError{Code: schemas.CodeUnreadable, Detail: "retry copy: " + err.Error()}
+	}
+	in.state = state
+	return in.decode()
+}
+
+func (in input) decode() (input, error) {
+	cmd, err := schemas.DecodeCommand(in.msg.Value)
+	in.cmd = cmd
+	return in, err
+}
+
+// claimedBefore tells a copy of a claimed request from a message that was parked before anybody claimed it.
+func (in input) claimedBefore() bool { return in.state.Hop > 0 }
+
+// accountName is the account frozen at the first claim, as far as the message knows it, else the command's own.
+func (in input) accountName() string {
+	if in.state.Account != "" {
+		return in.state.Account
+	}
+	return in.cmd.Account
+}
+
+// via names the message itself, as opposed to the command's origin.
+func (in input) via() string {
+	return schemas.Origin{Topic: in.msg.Topic, Partition: in.msg.Partition, Offset: in.msg.Offset}.String()
+}
+
+func (in input) firstSeen(now time.Time) time.Time {
+	if in.state.FirstSeen.IsZero() {
+		return now
+	}
+	return in.state.FirstSeen
+}
+
+func (in input) payment() PaymentRef {
+	ref := PaymentRef{Gateway: in.cmd.Gateway, PaymentID: in.cmd.PaymentID, Minor: in.cmd.Amount.Minor}
+	if in.cmd.OriginalAmount != nil {
+		ref.OriginalMinor = in.cmd.OriginalAmount.Minor
+	}
+	return ref
+}
+
+// request is what reaches the gateway, with what the record froze.
+func (in input) request(rec Record) Request {
+	return Request{
+		RequestID:         in.cmd.RequestID,
+		GatewayKey:        rec.GatewayKey,
+		PaymentID:         in.cmd.PaymentID,
+		Amount:            in.cmd.Amount,
+		Reason:            in.cmd.Reason,
+		ReferenceRefundID: in.cmd.ReferenceRefundID,
+		EftPay:            in.cmd.EftPay,
+		GatewayRefundID:   rec.GatewayRefundID,
+	}
+}
+
+func (in input) traceparent() []byte {
+	value, _ := schemas.HeaderValue(in.msg.Headers, schemas.HeaderTraceparent)
+	return value
+}
+
+// foreignHeaders are the message's headers without the state that a worker wrote: what a copy and a dead letter keep.
+func (in input) foreignHeaders() []schemas.Header {
+	kept := make([]schemas.Header, 0, len(in.msg.Headers))
+	for _, h := range in.msg.Headers {
+		if !strings.HasPrefix(h.Key, "refund-") {
+			kept = append(kept, schemas.Header{Key: h.Key, Value: bytes.Clone(h.Value)})
+		}
+	}
+	return kept
+}

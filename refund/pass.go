@@ -1,0 +1,144 @@
+package refund
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"refundworker/schemas"
+)
+
+// errGatewayTimeout is the cause when one gateway call took longer than Config.GatewayTimeout.
+var errGatewayTimeout = errors.New("gateway timeout")
+
+// granted works on a request that this pass owns until its lease ends.
+func (p *Processor) granted(ctx context.Context, in input, acct Account, c claimed) (done bool, err error) {
+	rec := c.Record
+	if rec.Account != acct.Name {
+		// The account is frozen at the first claim; the configuration's default may have changed since.
+		frozen, err := p.accounts.Account(in.cmd.Gateway, rec.Account)
+		if err != nil {
+			return true, errors.Join(p.release(ctx, in, c), p.parkUnknownAccount(ctx, in, rec.Account, err))
+		}
+		acct = frozen
+	}
+	if code, detail := p.refusal(in, acct, c); code != "" {
+		return p.settle(ctx, in, c, decision{
+			next: nextSettle, status: schemas.Failed, code: code, attempt: rec.Attempt,
+			result: Result{Verdict: NotSent, Detail: detail},
+		})
+	}
+	if acct.KeyFunc(in.cmd.RequestID) != rec.GatewayKey {
+		return p.wait(ctx, in, c, decision{
+			next: nextReview, status: schemas.RetryPending, code: schemas.CodeNeedsReview, attempt: rec.Attempt, maybeSent: true,
+			result: Result{Alarm: AlarmMismatch, Detail: "the gateway key frozen at the first claim is not the one this build computes"},
+		})
+	}
+	if err := ctx.Err(); err != nil {
+		return true, errors.Join(p.release(ctx, in, c), fmt.Errorf("refund %s: %w", in.cmd.RequestID, context.Cause(ctx)))
+	}
+
+	ev := p.consult(ctx, acct, in.request(rec), c)
+	d := decide(situation{
+		maybeSent: rec.MaybeSent, hop: rec.Hop, attempt: rec.Attempt, age: c.Now.Sub(rec.FirstSeen), evidence: ev,
+	}, p.cfg.Policy)
+	p.raise(in, acct, ev)
+	if d.next == nextSettle {
+		return p.settle(ctx, in, c, d)
+	}
+	return p.wait(ctx, in, c, d)
+}
+
+// refusal finds what our own side refuses before anything is sent. A record that was not absent is never refused for
+// its content: something may have been sent for it by a build with other rules.
+func (p *Processor) refusal(in input, acct Account, c claimed) (schemas.Code, string) {
+	if c.Fresh {
+		if text := acct.Client.Check(in.request(c.Record)); text != "" {
+			return schemas.CodeInvalidRequest, text
+		}
+		if c.CapExceeded {
+			return schemas.CodeAmountExceeded, "with this refund, the payment's settled, running and unknown refunds exceed its original amount"
+		}
+	}
+	if !c.Record.MaybeSent && in.cmd.Deadline != nil && c.Now.After(in.cmd.Deadline.Time) {
+		return schemas.CodeExpired, "the command's deadline passed before anything was sent"
+	}
+	return "", ""
+}
+
+// consult asks the gateway: an inquiry first where something may have been sent before, then the refund where that is
+// safe, then a confirming inquiry where the answer calls for one. The calls outlive ctx, because an answer that is on
+// its way must not be dropped; each has its own timeout, and all end inside the lease.
+func (p *Processor) consult(ctx context.Context, acct Account, req Request, c claimed) evidence {
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), c.started.Add(p.cfg.Lease-SettleAllowance))
+	defer cancel()
+
+	var ev evidence
+	maybeSent := c.Record.MaybeSent
+	if maybeSent || acct.InquireFirst {
+		ev.asked, ev.before = true, p.call(ctx, acct, "inquire", acct.Client.Inquire, req)
+		if !mayResend(acct, c, ev.before.Verdict) {
+			return ev
+		}
+	}
+	ev.sent, ev.send = true, p.call(ctx, acct, "refund", acct.Client.Refund, req)
+	if ev.send.InquireNow || ev.send.Review || ev.send.Verdict == Declined && maybeSent {
+		if ev.send.RefundID != "" && !ev.send.Review {
+			req.GatewayRefundID = ev.send.RefundID
+		}
+		ev.confirmed, ev.after = true, p.call(ctx, acct, "inquire", acct.Client.Inquire, req)
+	}
+	return ev
+}
+
+// mayResend says whether the refund may be sent after an inquiry. A first send may follow only a verified absence. A
+// resend may, as long as the gateway's own contract makes it safe, follow an absence, or carry on a refund that the
+// gateway began and never said to have accepted: such a one may stay unfinished until it is sent again
+// (https://docs.antom.com/ac/ams/idempotency). An accepted refund is left to finish by itself.
+func mayResend(acct Account, c claimed, inquiry Verdict) bool {
+	if !c.Record.MaybeSent {
+		return inquiry == Absent
+	}
+	carryOn := inquiry == Pending && c.Record.Code != schemas.CodeInProcess
+	return (inquiry == Absent || carryOn) && c.Now.Sub(c.Record.FirstSeen) < acct.ResendWindow
+}
+
+// call makes one gateway call. A panic in it is an unknown outcome with a stack, never the end of the worker.
+func (p *Processor) call(ctx context.Context, acct Account, name string, do func(context.Context, Request) (Result, error), req Request) (res Result) {
+	ctx, cancel := context.WithTimeoutCause(ctx, p.cfg.GatewayTimeout, errGatewayTimeout)
+	defer cancel()
+	started := time.Now()
+	defer func() {
+		if v := recover(); v != nil {
+			p.metrics.panics.Inc()
+			p.log.Error().Str("request_id", req.RequestID).Str("account", acct.Name).Str("call", name).
+				Interface("panic", v).Bytes("stack", debug.Stack()).Msg("panic in a gateway call: outcome unknown")
+			res = Result{Verdict: Unknown, Detail: "panic in the gateway call"}
+		}
+	}()
+	res, err := do(ctx, req)
+	level := zerolog.DebugLevel
+	if err != nil {
+		level = zerolog.WarnLevel
+	}
+	p.log.WithLevel(level).Err(err).Str("request_id", req.RequestID).Str("gateway", string(acct.Gateway)).Str("account", acct.Name).Str("call", name).
+		Stringer("verdict", res.Verdict).Str("gateway_code", res.RawCode).Str("detail", res.Detail).
+		Int64("dur_ms", time.Since(started).Milliseconds()).Msg("gateway call")
+	return res
+}
+
+// raise reports what a person must mend.
+func (p *Processor) raise(in input, acct Account, ev evidence) {
+	for _, r := range ev.newestFirst() {
+		if r.Alarm == NoAlarm {
+			continue
+		}
+		p.metrics.alarms.WithLabelValues(string(r.Alarm)).Inc()
+		p.log.Error().Str("request_id", in.cmd.RequestID).Str("gateway", string(acct.Gateway)).Str("account", acct.Name).
+			Str("alarm", string(r.Alarm)).Str("gateway_code", r.RawCode).Str("detail", r.Detail).Msg("gateway answer needs a person's eye")
+	}
+}

@@ -1,0 +1,51 @@
+package refund
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Policy is when to try again and when to stop.
+type Policy struct {
+	// Tiers are the delays of the retry topics, ascending, at least one.
+	Tiers []time.Duration
+	// Horizon is how long a request may stay unknown or pending before it goes to review; 0 means for ever. A request
+	// of which nothing was ever sent has no horizon.
+	Horizon time.Duration
+}
+
+// Validate joins every fault.
+func (p Policy) Validate() error {
+	var errs []error
+	if len(p.Tiers) == 0 {
+		errs = append(errs, errors.New("retry tiers: at least one is needed"))
+	}
+	if !slices.IsSorted(p.Tiers) {
+		errs = append(errs, fmt.Errorf("retry tiers: %v are not ascending", p.Tiers))
+	}
+	if p.Horizon < 0 {
+		errs = append(errs, fmt.Errorf("horizon: %v is negative", p.Horizon))
+	}
+	return errors.Join(errs...)
+}
+
+// tier is the delay after a pass at the given hop: the tiers one by one, then the last for ever. With the default tiers
+// 10 s, 1 m, 10 m, 1 h the waits are 10 s, 1 m, 10 m and then 1 h each; 24 h are reached after 27 hops. A pause that the
+// gateway asked for is kept by taking the first tier that is long enough, or the last.
+func (p Policy) tier(hop int, retryAfter time.Duration) time.Duration {
+	i := min(max(hop, 0), len(p.Tiers)-1)
+	for i < len(p.Tiers)-1 && p.Tiers[i] < retryAfter {
+		i++
+	}
+	return p.Tiers[i]
+}
+
+// tierFor is the shortest tier that lasts until a given pause is over: the topic a copy is written to again when only
+// its due time is known.
+func (p Policy) tierFor(pause time.Duration) time.Duration { return p.tier(0, pause) }
+
+// parkTier is where messages wait that this build cannot take yet (a newer schema, an account not configured): long
+// enough not to spin, short enough for a rolling deploy.
+func (p Policy) parkTier() time.Duration { return p.tier(0, time.Minute) }

@@ -1,0 +1,56 @@
+package refund
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+// untilAvailable repeats a store call while the store cannot be asked, until ctx ends. Nothing new is begun meanwhile:
+// the caller sits on its message.
+func untilAvailable[T any](ctx context.Context, p *Processor, what string, call func(context.Context) (T, error)) (T, error) {
+	return backoff.Retry(ctx, func() (T, error) {
+		return call(ctx)
+	}, p.patience(what)...)
+}
+
+// publish repeats until every event is acked. A repeat can write an event twice; its event ID stays the same.
+func (p *Processor) publish(ctx context.Context, events ...Event) error {
+	ctx, stop := p.outlive(ctx)
+	defer stop()
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		return struct{}{}, p.publisher.Publish(ctx, events...)
+	}, p.patience("publish")...)
+	if err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	return nil
+}
+
+// patience is the schedule of calls to our own dependencies: 50 ms, doubling to 2 s with jitter, without end.
+func (p *Processor) patience(what string) []backoff.RetryOption {
+	schedule := backoff.NewExponentialBackOff()
+	schedule.InitialInterval, schedule.MaxInterval, schedule.Multiplier = 50*time.Millisecond, 2*time.Second, 2
+	return []backoff.RetryOption{
+		backoff.WithBackOff(schedule),
+		backoff.WithMaxElapsedTime(0),
+		backoff.WithNotify(func(err error, next time.Duration) {
+			p.metrics.retries.WithLabelValues(what).Inc()
+			p.log.Warn().Err(err).Str("call", what).Dur("next", next).Msg("a dependency is away; waiting for it")
+		}),
+	}
+}
+
+// pauseFor waits, or ends with ctx.
+func pauseFor(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}
