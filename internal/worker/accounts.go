@@ -1,0 +1,91 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"refundworker/gateway"
+	"refundworker/gateway/antom"
+	"refundworker/internal/config"
+	"refundworker/refund"
+	"refundworker/schemas"
+)
+
+// antomResendWindow is how long after its first sight a refund may be sent to Antom again under the same
+// refundRequestId. Antom documents that a repeat is replayed, but not for how long it remembers
+// (https://docs.antom.com/ac/ams/idempotency); its own advice for unknown outcomes spans 82 minutes
+// (https://docs.antom.com/ac/questions/refund_question). 12 hours is ours; past it only inquiries are made.
+const antomResendWindow = 12 * time.Hour
+
+// Accounts is every configured account, by gateway and name.
+type Accounts struct {
+	byGateway map[schemas.Gateway]map[string]refund.Account
+}
+
+// NewAccounts builds a client for every account. The error joins every fault and names the account.
+func NewAccounts(cfg config.Config, log zerolog.Logger, metrics *gateway.Metrics) (*Accounts, error) {
+	all := &Accounts{byGateway: make(map[schemas.Gateway]map[string]refund.Account)}
+	var errs []error
+	for i, a := range cfg.Accounts {
+		acct, err := newAccount(cfg, a, log, metrics)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("accounts[%d] %s: %w", i, a.Name, err))
+			continue
+		}
+		if all.byGateway[a.Gateway] == nil {
+			all.byGateway[a.Gateway] = make(map[string]refund.Account)
+		}
+		all.byGateway[a.Gateway][a.Name] = acct
+	}
+	return all, errors.Join(errs...)
+}
+
+func newAccount(cfg config.Config, a config.Account, log zerolog.Logger, metrics *gateway.Metrics) (refund.Account, error) {
+	limit := gateway.NewLimit(a.InFlight, a.Rate)
+	switch a.Gateway {
+	case schemas.Antom:
+		client, err := antom.New(antomConfig(cfg, a), log, metrics)
+		if err != nil {
+			return refund.Account{}, err
+		}
+		return refund.Account{
+			Name: a.Name, Gateway: a.Gateway, Client: client, KeyFunc: antom.Key,
+			ResendWindow: antomResendWindow, AdmitFunc: limit.Admit,
+		}, nil
+	case schemas.EftPay:
+		return refund.Account{}, errors.New("gateway eftpay: this build has no eftPay client yet; remove the account")
+	}
+	return refund.Account{}, fmt.Errorf("gateway %q: not known", a.Gateway)
+}
+
+func antomConfig(cfg config.Config, a config.Account) antom.Config {
+	public := make([]antom.Secret, len(a.AntomPublicKey))
+	for i, key := range a.AntomPublicKey {
+		public[i] = antom.Secret(key.Reveal())
+	}
+	return antom.Config{
+		Name: a.Name, BaseURL: a.BaseURL, ClientID: a.ClientID, PrivateKey: antom.Secret(a.PrivateKey.Reveal()),
+		AntomPublicKeys: public, KeyVersion: a.KeyVersion, InFlight: a.InFlight, Timeout: cfg.Limits.GatewayTimeout,
+	}
+}
+
+// Account finds the named account of a gateway; an empty name is the gateway's only one.
+func (a *Accounts) Account(gw schemas.Gateway, name string) (refund.Account, error) {
+	of := a.byGateway[gw]
+	if name != "" {
+		if acct, ok := of[name]; ok {
+			return acct, nil
+		}
+		return refund.Account{}, fmt.Errorf("gateway %s has no account %q: %w", gw, name, refund.ErrUnknownAccount)
+	}
+	if len(of) != 1 {
+		return refund.Account{}, fmt.Errorf("gateway %s has %d accounts and the command names none: %w", gw, len(of), refund.ErrUnknownAccount)
+	}
+	for _, acct := range of {
+		return acct, nil
+	}
+	return refund.Account{}, refund.ErrUnknownAccount
+}
