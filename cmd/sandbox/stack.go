@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"refundworker/gateway/sandbox"
+	"refundworker/internal/config"
+	"refundworker/internal/observe"
+	"refundworker/internal/worker"
+	"refundworker/schemas"
+)
+
+const (
+	clientID   = "SANDBOX_DEMO_CLIENT"
+	stopWithin = 10 * time.Second
+)
+
+// stack is everything a worker needs, on this machine, and the worker.
+type stack struct {
+	kafka      *kfake.Cluster
+	redis      *miniredis.Miniredis
+	gateway    *sandbox.Server
+	server     *http.Server
+	gatewayURL string
+	cfg        config.Config
+
+	client     *kgo.Client
+	stopWorker context.CancelFunc
+	// worked gets the worker's end.
+	worked chan error
+}
+
+func startStack(ctx context.Context, lines []line, level string, stderr io.Writer) (st *stack, err error) {
+	st = &stack{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, st.stop())
+		}
+	}()
+	if st.kafka, err = kfake.NewCluster(kfake.NumBrokers(1)); err != nil {
+		return st, fmt.Errorf("start the embedded kafka: %w", err)
+	}
+	if st.redis, err = miniredis.Run(); err != nil {
+		return st, fmt.Errorf("start the embedded redis: %w", err)
+	}
+	keys, err := sandbox.NewTestKeys()
+	if err != nil {
+		return st, err
+	}
+	if err := st.startGateway(ctx, lines, keys); err != nil {
+		return st, err
+	}
+	if st.client, err = kgo.NewClient(kgo.SeedBrokers(st.kafka.ListenAddrs()...), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil))); err != nil {
+		return st, fmt.Errorf("connect to the embedded kafka: %w", err)
+	}
+	return st, st.startWorker(ctx, keys, level, stderr)
+}
+
+func (st *stack) kafkaAddr() string { return strings.Join(st.kafka.ListenAddrs(), ",") }
+
+func (st *stack) startGateway(ctx context.Context, lines []line, keys sandbox.Keys) error {
+	given, rule := payments(lines)
+	var err error
+	st.gateway, err = sandbox.New(sandbox.Config{ //nolint:contextcheck // the gateway lives until it is closed
+		PrivateKey: keys.GatewayPrivate,
+		// 500 yen in the till: one of the lines asks for more.
+		Clients:  []sandbox.Client{{ID: clientID, PublicKey: keys.MerchantPublic, Funds: map[string]int64{"JPY": 500}}},
+		Payments: given, PaymentFunc: rule, Rules: rules(lines),
+	})
+	if err != nil {
+		return fmt.Errorf("start the sandbox gateway: %w", err)
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("start the sandbox gateway: %w", err)
+	}
+	st.gatewayURL = "http://" + listener.Addr().String()
+	st.server = &http.Server{Handler: st.gateway.Antom(), ReadHeaderTimeout: 5 * time.Second}
+	go func() { _ = st.server.Serve(listener) }() // ends with st.server.Close
+	return nil
+}
+
+// startWorker configures the worker as a person would, by a file and secrets, only that both are in memory.
+func (st *stack) startWorker(ctx context.Context, keys sandbox.Keys, level string, stderr io.Writer) error {
+	if level == "off" {
+		level, stderr = "error", io.Discard
+	}
+	files := map[string]string{
+		"sandbox.yaml": fmt.Sprintf(`
+kafka: {brokers: [%q], partitions: 6, replication: 1, min_insync: 1}
+redis: {addresses: [%q]}
+limits: {gateway_timeout: 2s, lease: 15s, horizon: 24h}
+retry: {tiers: [1s, 2s, 10s, 1m]}
+http: {listen: "127.0.0.1:0"}
+log: {level: %q}
+accounts:
+  - {name: demo, gateway: antom, base_url: %q, client_id: %s, private_key: "file:merchant.key", antom_public_key: "file:antom.key"}
+`, st.kafkaAddr(), st.redis.Addr(), level, st.gatewayURL, clientID),
+		"merchant.key": keys.MerchantPrivate,
+		"antom.key":    keys.GatewayPublic,
+	}
+	var err error
+	st.cfg, err = config.Load(config.Flags{File: "sandbox.yaml"}, config.WithAccounts, config.Source{
+		LookupEnvFunc: func(string) (string, bool) { return "", false },
+		ReadFileFunc: func(name string) ([]byte, error) {
+			text, ok := files[name]
+			if !ok {
+				return nil, fmt.Errorf("the sandbox has no file %q", name)
+			}
+			return []byte(text), nil
+		},
+	})
+	if err != nil {
+		return err
+	}
+	log, err := observe.Logger(stderr, st.cfg.Log.Level, "console")
+	if err != nil {
+		return err
+	}
+	if err := worker.Init(ctx, st.cfg, log, io.Discard); err != nil {
+		return err
+	}
+	w, err := worker.New(st.cfg, "sandbox", log)
+	if err != nil {
+		return err
+	}
+	working, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	st.stopWorker, st.worked = cancel, make(chan error, 1)
+	go func() { st.worked <- w.Run(working) }()
+	return nil
+}
+
+// stop ends what was started, last in first out.
+func (st *stack) stop() error {
+	var err error
+	if st.stopWorker != nil {
+		st.stopWorker()
+		select {
+		case err = <-st.worked:
+		case <-time.After(stopWithin):
+			err = fmt.Errorf("the worker did not stop within %v", stopWithin)
+		}
+	}
+	if st.client != nil {
+		st.client.Close()
+	}
+	if st.server != nil {
+		err = errors.Join(err, st.server.Close())
+	}
+	if st.gateway != nil {
+		err = errors.Join(err, st.gateway.Close())
+	}
+	if st.redis != nil {
+		st.redis.Close()
+	}
+	if st.kafka != nil {
+		st.kafka.Close()
+	}
+	return err
+}
+
+// feed sends every line as often as it says and tells the book where each message went. The times of one line go to one
+// partition, in order.
+func (st *stack) feed(ctx context.Context, lines []line, book *book) error {
+	for i := range lines {
+		for range lines[i].Times {
+			record := &kgo.Record{Topic: st.cfg.Kafka.TopicPrefix + ".commands", Key: lines[i].key(), Value: lines[i].value()}
+			if err := st.client.ProduceSync(ctx, record).FirstErr(); err != nil {
+				return fmt.Errorf("send line %d: %w", lines[i].number, err)
+			}
+			book.sent(&lines[i], schemas.Origin{Topic: record.Topic, Partition: int(record.Partition), Offset: record.Offset})
+		}
+	}
+	return nil
+}
+
+// watch hands out the results from their beginning until ctx ends, then closes the channel.
+func (st *stack) watch(ctx context.Context) <-chan *kgo.Record {
+	events := make(chan *kgo.Record)
+	st.client.AddConsumeTopics(st.cfg.Kafka.TopicPrefix + ".results")
+	go func() {
+		defer close(events)
+		for {
+			fetched := st.client.PollFetches(ctx)
+			if ctx.Err() != nil || fetched.IsClientClosed() {
+				return
+			}
+			for record := range fetched.RecordsAll() {
+				select {
+				case events <- record:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}
+	}()
+	return events
+}
