@@ -110,7 +110,7 @@ func (p *Processor) reject(ctx context.Context, in input, cause error) error {
 		Str("pointer", fault.Pointer).Str("detail", fault.Detail).Msg("command rejected")
 	rejection := schemas.Rejection{
 		SchemaVersion: schemas.RejectionVersion, RequestID: fault.RequestID, Code: fault.Code, Detail: fault.Detail,
-		Pointer: fault.Pointer, Origin: in.state.Origin, OccurredAt: schemas.Time{Time: time.Now().UTC()},
+		Pointer: fault.Pointer, Origin: in.state.Origin, OccurredAt: schemas.Time{Time: in.arrived()},
 	}
 	value, err := schemas.EncodeRejection(rejection)
 	if err != nil {

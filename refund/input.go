@@ -67,6 +67,15 @@ func (in input) firstSeen(now time.Time) time.Time {
 	return in.state.FirstSeen
 }
 
+// arrived is the message's own time, by the broker. A rejection carries it, so that one that is published again after a
+// crash is the same bytes under the same event ID.
+func (in input) arrived() time.Time {
+	if in.msg.Time.IsZero() {
+		return time.Now().UTC()
+	}
+	return in.msg.Time.UTC()
+}
+
 func (in input) payment() PaymentRef {
 	ref := PaymentRef{Gateway: in.cmd.Gateway, PaymentID: in.cmd.PaymentID, Minor: in.cmd.Amount.Minor}
 	if in.cmd.OriginalAmount != nil {

@@ -408,13 +408,18 @@ func TestAnUnreadableMessageIsRejectedWithItsBytesAndHeadersKept(t *testing.T) {
 		b := setup(t)
 		m := refund.Message{
 			Topic: topic, Partition: 1, Offset: 7, Key: []byte("k"), Value: []byte(`{"schemaVersion":1,`),
-			Headers: []schemas.Header{{Key: "x-team", Value: []byte("shop")}},
+			Headers: []schemas.Header{{Key: "x-team", Value: []byte("shop")}}, Time: time.Now(),
 		}
 		b.run(t, m)
 
 		wantEqual(t, "calls", []string{}, b.gateway.called())
+		pass(time.Minute)
+		b.run(t, m) // again, after a crash: the same bytes
+		if r := b.broker.on(refund.Results); len(r) != 2 || string(r[0].Value) != string(r[1].Value) {
+			t.Fatalf("a repeated rejection differs: %q", r)
+		}
 		rejected := b.rejections(t)
-		if len(rejected) != 1 || rejected[0].Code != schemas.CodeUnreadable {
+		if rejected[0].Code != schemas.CodeUnreadable {
 			t.Fatalf("rejections: %+v", rejected)
 		}
 		dead := b.broker.on(refund.DeadLetters)[0]

@@ -73,9 +73,10 @@ type Rejection struct {
 	Code          Code   `json:"code"`
 	Detail        string `json:"detail"`
 	// Pointer is the JSON pointer of the field at fault, where there is one.
-	Pointer    string `json:"pointer,omitempty"`
-	Origin     Origin `json:"origin"`
-	OccurredAt Time   `json:"occurredAt"`
+	Pointer string `json:"pointer,omitempty"`
+	Origin  Origin `json:"origin"`
+	// OccurredAt is when the message was appended to its topic, so that a repeated rejection is the same bytes.
+	OccurredAt Time `json:"occurredAt"`
 }
 
 // FinalEventID is the event ID of every terminal outcome of a request.
