@@ -26,8 +26,10 @@ type situation struct {
 	// hop and attempt are the record's, before this pass.
 	hop, attempt int
 	// age is the time since the command was first seen, by the store's clock.
-	age      time.Duration
-	evidence evidence
+	age time.Duration
+	// resendWindow is the account's: how long after the first sight a resend is safe; 0 where it never is.
+	resendWindow time.Duration
+	evidence     evidence
 }
 
 // next is the state a decision leads to.
@@ -56,8 +58,8 @@ type decision struct {
 // decide turns what a pass learned into the request's next state. It is pure, and it is the only place where a verdict
 // becomes a status.
 //
-// The order of its rules is what keeps it safe: proof of success first, then contradictions, then proof of failure,
-// and everything else waits. No rule and no length of time leads from an unknown outcome to failed.
+// The order of its rules is what keeps it safe: a contradicted send first, then proof of success, then other
+// contradictions, then proof of failure, and everything else waits. No rule and no length of time leads from an unknown outcome to failed.
 func decide(s situation, policy Policy) decision {
 	ev := s.evidence
 	d := decision{attempt: s.attempt, maybeSent: s.maybeSent}
@@ -72,6 +74,11 @@ func decide(s situation, policy Policy) decision {
 	}
 	d.result = ev.last()
 
+	if ev.sent && ev.send.Review {
+		// The gateway knows our key with other content. An inquiry by that key would find the other content and call it
+		// a success: nothing it says can speak of this request.
+		return d.review(ev.send)
+	}
 	for _, r := range ev.newestFirst() {
 		if r.Verdict == Succeeded {
 			return d.settle(schemas.Success, schemas.CodeRefunded, r)
@@ -86,12 +93,14 @@ func decide(s situation, policy Policy) decision {
 	if r, proved := ev.failure(earlier); proved {
 		return d.settle(schemas.Failed, failureCode(r), r)
 	}
-	if s.maybeSent && ev.asked && ev.before.Verdict == Absent && !ev.sent {
+	if s.maybeSent && ev.asked && ev.before.Verdict == Absent && !ev.sent && s.resendWindow > 0 {
 		// The window in which the gateway's contract makes a resend safe is over: nothing may be sent, and "not
-		// found" cannot be told from "forgotten".
+		// found" cannot be told from "forgotten". Where there never was a window, the refund may still appear: it is
+		// inquired until the horizon.
 		return d.review(ev.before)
 	}
-	if d.maybeSent && policy.Horizon > 0 && s.age >= policy.Horizon {
+	if d.maybeSent && ev.reached() && policy.Horizon > 0 && s.age >= policy.Horizon {
+		// A pass that did not reach the gateway has learned nothing that a person could look at.
 		return d.review(d.result)
 	}
 	d.next, d.status = nextWait, schemas.RetryPending

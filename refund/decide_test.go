@@ -135,7 +135,13 @@ func TestDecideByTable(t *testing.T) {
 			situation{maybeSent: true, attempt: 1, hop: 0, evidence: inquiredWith(v(NotSent))}, waiting(schemas.CodeUnknownOutcome, s10, 1, true),
 		},
 		"absent past the resend window goes to review": {
-			situation{maybeSent: true, attempt: 3, hop: 3, evidence: inquiredWith(v(Absent))}, review(4),
+			situation{maybeSent: true, attempt: 3, hop: 3, resendWindow: time.Hour, evidence: inquiredWith(v(Absent))}, review(4),
+		},
+		"absent where no resend is ever safe is inquired again": {
+			situation{maybeSent: true, attempt: 3, hop: 1, evidence: inquiredWith(v(Absent))}, waiting(schemas.CodeUnknownOutcome, m1, 4, true),
+		},
+		"absent where no resend is ever safe goes to review at the horizon": {
+			situation{maybeSent: true, attempt: 3, hop: 1, age: 24 * time.Hour, evidence: inquiredWith(v(Absent))}, review(4),
 		},
 		"absent inside the window and a resend that was not sent waits, still maybe sent": {
 			situation{maybeSent: true, attempt: 1, evidence: evidence{asked: true, before: v(Absent), sent: true, send: v(NotSent)}},
@@ -150,9 +156,17 @@ func TestDecideByTable(t *testing.T) {
 		"a contradiction goes to review": {
 			situation{evidence: sentWith(Result{Verdict: Unknown, Review: true})}, review(1),
 		},
-		"proof of success outranks a contradiction": {
+		"a contradicted send goes to review whatever an inquiry finds under its key": {
 			situation{evidence: evidence{sent: true, send: Result{Verdict: Unknown, Review: true}, confirmed: true, after: v(Succeeded)}},
+			review(1),
+		},
+		"proof of success outranks a contradicting inquiry": {
+			situation{evidence: evidence{sent: true, send: v(Succeeded), confirmed: true, after: Result{Verdict: Unknown, Review: true}}},
 			settled(schemas.Success, schemas.CodeRefunded, 1, true),
+		},
+		"a pass that did not reach the gateway does not end at the horizon": {
+			situation{maybeSent: true, attempt: 3, hop: 9, age: 48 * time.Hour, evidence: inquiredWith(v(NotSent))},
+			waiting(schemas.CodeUnknownOutcome, h1, 3, true),
 		},
 		"a contradiction outranks a decline": {
 			situation{evidence: evidence{sent: true, send: Result{Verdict: Unknown, Review: true}, confirmed: true, after: v(Declined)}},
@@ -202,10 +216,11 @@ func genResult(inquiry bool) *rapid.Generator[Result] {
 func genSituation() *rapid.Generator[situation] {
 	return rapid.Custom(func(t *rapid.T) situation {
 		s := situation{
-			maybeSent: rapid.Bool().Draw(t, "maybeSent"),
-			hop:       rapid.IntRange(0, 50).Draw(t, "hop"),
-			attempt:   rapid.IntRange(0, 50).Draw(t, "attempt"),
-			age:       time.Duration(rapid.IntRange(0, 72).Draw(t, "age")) * time.Hour,
+			maybeSent:    rapid.Bool().Draw(t, "maybeSent"),
+			hop:          rapid.IntRange(0, 50).Draw(t, "hop"),
+			attempt:      rapid.IntRange(0, 50).Draw(t, "attempt"),
+			age:          time.Duration(rapid.IntRange(0, 72).Draw(t, "age")) * time.Hour,
+			resendWindow: time.Duration(rapid.IntRange(0, 2).Draw(t, "resendWindow")) * 12 * time.Hour,
 		}
 		s.evidence.asked = rapid.Bool().Draw(t, "asked")
 		if s.evidence.asked {
@@ -241,6 +256,9 @@ func TestDecideNeverBreaksAMoneyRule(t *testing.T) {
 			if !inquiryProves(Succeeded) && !sendProves(Succeeded) {
 				t.Fatalf("success without proof: %+v", d)
 			}
+			if ev.sent && ev.send.Review {
+				t.Fatalf("success though the gateway knows the key with other content: %+v", d)
+			}
 		case schemas.Failed:
 			if !inquiryProves(Declined) && (s.maybeSent || !sendProves(Declined)) {
 				t.Fatalf("failed without proof: %+v", d)
@@ -249,7 +267,7 @@ func TestDecideNeverBreaksAMoneyRule(t *testing.T) {
 				t.Fatalf("failed against a proof of success: %+v", d)
 			}
 		case schemas.RetryPending:
-			if inquiryProves(Succeeded) || sendProves(Succeeded) {
+			if (inquiryProves(Succeeded) || sendProves(Succeeded)) && (!ev.sent || !ev.send.Review) {
 				t.Fatalf("proof of success thrown away: %+v", d)
 			}
 			if s.maybeSent && !d.maybeSent {

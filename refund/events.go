@@ -131,7 +131,11 @@ func (p *Processor) reject(ctx context.Context, in input, cause error) error {
 // deadLetter keeps the message's bytes, key and headers as they came, and says why and from where.
 func (p *Processor) deadLetter(in input, cause schemas.Code, detail string) Event {
 	headers := make([]schemas.Header, 0, len(in.msg.Headers)+3)
-	headers = append(headers, in.msg.Headers...)
+	for _, h := range in.msg.Headers {
+		if h.Key != schemas.HeaderOrigin { // a retry copy has it already
+			headers = append(headers, h)
+		}
+	}
 	return Event{
 		Channel: DeadLetters, Key: in.msg.Key, Value: in.msg.Value,
 		Headers: append(headers,

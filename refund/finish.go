@@ -3,6 +3,7 @@ package refund
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -33,13 +34,28 @@ func (p *Processor) settle(ctx context.Context, in input, c claimed, d decision)
 		return false, nil
 	}
 	if !bytes.Equal(settled.Outcome, value) {
-		return true, p.publishStored(ctx, in, settled.Outcome)
+		return true, errors.Join(p.contradiction(ctx, in, d, settled.Outcome), p.publishStored(ctx, in, settled.Outcome))
 	}
 	if err := p.publishFinal(ctx, in, out, value, false); err != nil {
 		return true, err
 	}
 	p.settledLine(in, c, d)
 	return true, nil
+}
+
+// contradiction tells a person that the gateway proved a success for a request that was settled otherwise before. The
+// stored outcome stands: it has been published.
+func (p *Processor) contradiction(ctx context.Context, in input, d decision, stored []byte) error {
+	before, err := schemas.DecodeOutcome(stored)
+	if d.status != schemas.Success || err != nil || before.Status == schemas.Success {
+		return nil //nolint:nilerr // bytes that cannot be read are publishStored's error
+	}
+	detail := fmt.Sprintf("the gateway proves a success (refund ID %s); the request was settled as %s (%s) before",
+		d.result.RefundID, before.Status, before.Code)
+	p.metrics.alarms.WithLabelValues(string(AlarmMismatch)).Inc()
+	p.log.Error().Str("request_id", in.cmd.RequestID).Str("alarm", string(AlarmMismatch)).Str("detail", detail).
+		Msg("the money has moved and the outcome says otherwise")
+	return p.publish(ctx, p.deadLetter(in, schemas.CodeNeedsReview, detail))
 }
 
 // wait puts the request to waiting or into review, then publishes its retry copy or dead letter with the progress event.

@@ -21,6 +21,14 @@ type Request struct {
 	EftPay            *schemas.EftPayFields
 	// GatewayRefundID is the gateway's own ID of the refund once known; inquiries prefer it.
 	GatewayRefundID string
+
+	// The rest belongs to this pass and is not part of what is frozen.
+
+	// ClaimedAt is the store's clock at the claim. A gateway that checks the time of a message is given this one, so that
+	// a write that was held up fails the gateway's own check.
+	ClaimedAt time.Time
+	// OthersKnown: another refund of the payment is known, so that an answer which does not name ours may speak of it.
+	OthersKnown bool
 }
 
 // Client speaks to one account of one gateway. Refund and Inquire always return a usable Result; the error says what

@@ -13,6 +13,9 @@ type input struct {
 	msg   Message
 	cmd   schemas.Command
 	state schemas.RetryState
+	// sent: a pass of this message has sent and then lost its claim. If the record is gone as well, what comes next must
+	// not look like a first send.
+	sent bool
 }
 
 func readCommand(m Message) (input, error) {
@@ -44,8 +47,16 @@ func (in input) decode() (input, error) {
 	return in, err
 }
 
-// claimedBefore tells a copy of a claimed request from a message that was parked before anybody claimed it.
-func (in input) claimedBefore() bool { return in.state.Hop > 0 }
+// claimedBefore tells a message of a request that was worked on (a copy, or one that lost its claim after a send) from a
+// command, and from a message that was parked before anybody claimed it.
+func (in input) claimedBefore() bool { return in.state.Hop > 0 || in.sent }
+
+// lost notes what a pass did that could not be stored.
+func (in *input) lost(d decision) {
+	if d.maybeSent {
+		in.sent, in.state.Attempt = true, d.attempt
+	}
+}
 
 // accountName is the account frozen at the first claim, as far as the message knows it, else the command's own.
 func (in input) accountName() string {
@@ -67,13 +78,19 @@ func (in input) firstSeen(now time.Time) time.Time {
 	return in.state.FirstSeen
 }
 
-// arrived is the message's own time, by the broker. A rejection carries it, so that one that is published again after a
-// crash is the same bytes under the same event ID.
+// arrived is the message's own time. A rejection carries it, so that one that is published again after a crash is the
+// same bytes under the same event ID. Producers choose it, and some choose nonsense (microseconds for milliseconds):
+// what no clock of ours can have shown is replaced by now.
 func (in input) arrived() time.Time {
-	if in.msg.Time.IsZero() {
-		return time.Now().UTC()
+	if at := in.msg.Time.UTC(); at.Year() >= 2000 && at.Year() < 3000 {
+		return at
 	}
-	return in.msg.Time.UTC()
+	return time.Now().UTC()
+}
+
+// expired says that the command's deadline has passed by the store's clock.
+func (in input) expired(c Claim) bool {
+	return in.cmd.Deadline != nil && c.Now.After(in.cmd.Deadline.Time)
 }
 
 func (in input) payment() PaymentRef {
@@ -85,7 +102,8 @@ func (in input) payment() PaymentRef {
 }
 
 // request is what reaches the gateway, with what the record froze.
-func (in input) request(rec Record) Request {
+func (in input) request(c Claim) Request {
+	rec := c.Record
 	return Request{
 		RequestID:         in.cmd.RequestID,
 		GatewayKey:        rec.GatewayKey,
@@ -95,6 +113,8 @@ func (in input) request(rec Record) Request {
 		ReferenceRefundID: in.cmd.ReferenceRefundID,
 		EftPay:            in.cmd.EftPay,
 		GatewayRefundID:   rec.GatewayRefundID,
+		ClaimedAt:         c.Now,
+		OthersKnown:       c.OthersKnown,
 	}
 }
 

@@ -16,8 +16,8 @@ import (
 var errGatewayTimeout = errors.New("gateway timeout")
 
 // granted works on a request that this pass owns until its lease ends.
-func (p *Processor) granted(ctx context.Context, in input, acct Account, c claimed) (done bool, err error) {
-	rec := c.Record
+func (p *Processor) granted(ctx context.Context, message *input, acct Account, c claimed) (done bool, err error) {
+	in, rec := *message, c.Record
 	if rec.Account != acct.Name {
 		// The account is frozen at the first claim; the configuration's default may have changed since.
 		frozen, err := p.accounts.Account(in.cmd.Gateway, rec.Account)
@@ -42,29 +42,40 @@ func (p *Processor) granted(ctx context.Context, in input, acct Account, c claim
 		return true, errors.Join(p.release(ctx, in, c), fmt.Errorf("refund %s: %w", in.cmd.RequestID, context.Cause(ctx)))
 	}
 
-	ev := p.consult(ctx, acct, in.request(rec), c)
+	ev, err := p.consult(ctx, acct, in, c)
+	if err != nil {
+		return true, errors.Join(p.release(ctx, in, c), fmt.Errorf("refund %s: %w", in.cmd.RequestID, err))
+	}
 	d := decide(situation{
-		maybeSent: rec.MaybeSent, hop: rec.Hop, attempt: rec.Attempt, age: c.Now.Sub(rec.FirstSeen), evidence: ev,
+		maybeSent: rec.MaybeSent, hop: rec.Hop, attempt: rec.Attempt, age: c.Now.Sub(rec.FirstSeen),
+		resendWindow: acct.ResendWindow, evidence: ev,
 	}, p.cfg.Policy)
 	p.raise(in, acct, ev)
+	finish := p.wait
 	if d.next == nextSettle {
-		return p.settle(ctx, in, c, d)
+		finish = p.settle
 	}
-	return p.wait(ctx, in, c, d)
+	done, err = finish(ctx, in, c, d)
+	if !done {
+		message.lost(d)
+	}
+	return done, err
 }
 
-// refusal finds what our own side refuses before anything is sent. A record that was not absent is never refused for
-// its content: something may have been sent for it by a build with other rules.
+// refusal finds what our own side refuses before anything is sent. Only what provably never was sent is refused, and for
+// its content only a record that was absent: one that was not may have been admitted by a build with other rules.
 func (p *Processor) refusal(in input, acct Account, c claimed) (schemas.Code, string) {
 	if c.Fresh {
-		if text := acct.Client.Check(in.request(c.Record)); text != "" {
+		if text := acct.Client.Check(in.request(c.Claim)); text != "" {
 			return schemas.CodeInvalidRequest, text
 		}
-		if c.CapExceeded {
-			return schemas.CodeAmountExceeded, "with this refund, the payment's settled, running and unknown refunds exceed its original amount"
-		}
 	}
-	if !c.Record.MaybeSent && in.cmd.Deadline != nil && c.Now.After(in.cmd.Deadline.Time) {
+	switch {
+	case c.Record.MaybeSent:
+		return "", ""
+	case c.CapExceeded:
+		return schemas.CodeAmountExceeded, "with this refund, the payment's settled, running and unknown refunds exceed its original amount"
+	case in.expired(c.Claim):
 		return schemas.CodeExpired, "the command's deadline passed before anything was sent"
 	}
 	return "", ""
@@ -72,39 +83,48 @@ func (p *Processor) refusal(in input, acct Account, c claimed) (schemas.Code, st
 
 // consult asks the gateway: an inquiry first where something may have been sent before, then the refund where that is
 // safe, then a confirming inquiry where the answer calls for one. The calls outlive ctx, because an answer that is on
-// its way must not be dropped; each has its own timeout, and all end inside the lease.
-func (p *Processor) consult(ctx context.Context, acct Account, req Request, c claimed) evidence {
-	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), c.started.Add(p.cfg.Lease-SettleAllowance))
+// its way must not be dropped; each has its own timeout, and all end inside the lease. But no new call is begun once ctx
+// has ended: the error then is its cause, and nothing was sent in this pass.
+func (p *Processor) consult(ctx context.Context, acct Account, in input, c claimed) (evidence, error) {
+	calls, cancel := context.WithDeadline(context.WithoutCancel(ctx), c.started.Add(p.cfg.Lease-SettleAllowance))
 	defer cancel()
 
 	var ev evidence
+	req := in.request(c.Claim)
 	maybeSent := c.Record.MaybeSent
 	if maybeSent || acct.InquireFirst {
-		ev.asked, ev.before = true, p.call(ctx, acct, "inquire", acct.Client.Inquire, req)
-		if !mayResend(acct, c, ev.before.Verdict) {
-			return ev
+		ev.asked, ev.before = true, p.call(calls, acct, "inquire", acct.Client.Inquire, req)
+		if !maySend(acct, in, c, ev.before) {
+			return ev, nil
+		}
+		if ctx.Err() != nil {
+			return evidence{}, context.Cause(ctx)
 		}
 	}
-	ev.sent, ev.send = true, p.call(ctx, acct, "refund", acct.Client.Refund, req)
-	if ev.send.InquireNow || ev.send.Review || ev.send.Verdict == Declined && maybeSent {
-		if ev.send.RefundID != "" && !ev.send.Review {
-			req.GatewayRefundID = ev.send.RefundID
-		}
-		ev.confirmed, ev.after = true, p.call(ctx, acct, "inquire", acct.Client.Inquire, req)
+	ev.sent, ev.send = true, p.call(calls, acct, "refund", acct.Client.Refund, req)
+	if confirm := ev.send.InquireNow || ev.send.Verdict == Declined && maybeSent; confirm && ctx.Err() == nil {
+		// By our own key, not by the gateway's new ID: so soon after the send, "not found" must stay a plain absence.
+		ev.confirmed, ev.after = true, p.call(calls, acct, "inquire", acct.Client.Inquire, req)
 	}
-	return ev
+	return ev, nil
 }
 
-// mayResend says whether the refund may be sent after an inquiry. A first send may follow only a verified absence. A
-// resend may, as long as the gateway's own contract makes it safe, follow an absence, or carry on a refund that the
-// gateway began and never said to have accepted: such a one may stay unfinished until it is sent again
-// (https://docs.antom.com/ac/ams/idempotency). An accepted refund is left to finish by itself.
-func mayResend(acct Account, c claimed, inquiry Verdict) bool {
+// maySend says whether the refund may be sent after an inquiry. A first send may follow a verified absence, or a verified
+// answer that shows none where the record was absent too. A resend may, as long as the gateway's own contract makes it
+// safe, follow an absence, or carry on a refund that the gateway began and never said to have accepted: such a one may
+// stay unfinished until it is sent again (https://docs.antom.com/ac/ams/idempotency). An accepted refund is left to finish by itself.
+//
+// What our own side refuses is not sent here either: the mark that something may have been sent can stem from a worker
+// that died before it stored its refusal, and the resend would be the first send.
+func maySend(acct Account, in input, c claimed, inquiry Result) bool {
 	if !c.Record.MaybeSent {
-		return inquiry == Absent
+		return inquiry.Verdict == Absent || inquiry.ShowsNone && c.Fresh
 	}
-	carryOn := inquiry == Pending && c.Record.Code != schemas.CodeInProcess
-	return (inquiry == Absent || carryOn) && c.Now.Sub(c.Record.FirstSeen) < acct.ResendWindow
+	if c.CapExceeded || in.expired(c.Claim) {
+		return false
+	}
+	carryOn := inquiry.Verdict == Pending && c.Record.Code != schemas.CodeInProcess
+	return (inquiry.Verdict == Absent || carryOn) && c.Now.Sub(c.Record.FirstSeen) < acct.ResendWindow
 }
 
 // call makes one gateway call. A panic in it is an unknown outcome with a stack, never the end of the worker.

@@ -61,7 +61,7 @@ func (p *Processor) process(ctx context.Context, m Message, read func() (input, 
 		}
 	}()
 
-	in, err := safeRead(read)
+	in, err := p.safeRead(m, read)
 	switch {
 	case errors.Is(err, schemas.ErrNewerVersion):
 		p.log.Error().Str("topic", m.Topic).Int64("offset", m.Offset).Str("alarm", "newer-schema").
@@ -72,7 +72,7 @@ func (p *Processor) process(ctx context.Context, m Message, read func() (input, 
 	}
 
 	for {
-		done, err := p.pass(ctx, in)
+		done, err := p.pass(ctx, &in)
 		if done || err != nil {
 			return err
 		}
@@ -80,10 +80,14 @@ func (p *Processor) process(ctx context.Context, m Message, read func() (input, 
 }
 
 // safeRead turns a panic of a decoder into a refusal of the message: the same bytes would panic again for ever.
-func safeRead(read func() (input, error)) (in input, err error) {
+func (p *Processor) safeRead(m Message, read func() (input, error)) (in input, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = &schemas.DecodeError{Code: schemas.CodeUnreadable, Detail: fmt.Sprintf("panic while decoding: %v", v)}
+			p.metrics.panics.Inc()
+			p.log.Error().Str("topic", m.Topic).Int("partition", m.Partition).Int64("offset", m.Offset).
+				Interface("panic", v).Bytes("stack", debug.Stack()).Msg("panic while decoding a message; it is filed")
+			in = input{msg: m, state: schemas.RetryState{Origin: schemas.Origin{Topic: m.Topic, Partition: m.Partition, Offset: m.Offset}}}
+			err = &schemas.DecodeError{Code: schemas.CodeUnreadable, Detail: "the decoder panicked on this message; see the worker's log"}
 		}
 	}()
 	return read()
@@ -91,7 +95,8 @@ func safeRead(read func() (input, error)) (in input, err error) {
 
 // pass claims the request and acts on what the claim found. It returns done=false without an error when the claim was
 // lost to another owner and the request has to be looked at again.
-func (p *Processor) pass(ctx context.Context, in input) (done bool, err error) {
+func (p *Processor) pass(ctx context.Context, message *input) (done bool, err error) {
+	in := *message
 	acct, err := p.accounts.Account(in.cmd.Gateway, in.accountName())
 	if err != nil {
 		return true, p.parkUnknownAccount(ctx, in, in.accountName(), err)
@@ -107,7 +112,7 @@ func (p *Processor) pass(ctx context.Context, in input) (done bool, err error) {
 	}
 	switch c.Status {
 	case ClaimGranted:
-		return p.granted(ctx, in, acct, c)
+		return p.granted(ctx, message, acct, c)
 	case ClaimSettled:
 		p.metrics.duplicates.WithLabelValues(duplicateSettled).Inc()
 		return true, p.publishStored(ctx, in, c.Outcome)

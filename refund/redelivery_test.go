@@ -222,6 +222,38 @@ func TestAGatewayThatPromisesNothingAboutRepeatsIsNeverSentTheRefundAgain(t *tes
 	}
 }
 
+func TestAGatewayThatIsInquiredFirstIsSentOnlyWhatItDoesNotShow(t *testing.T) {
+	t.Parallel()
+	sent, notSent := []string{"inquire", "refund"}, []string{"inquire"}
+	for name, tc := range map[string]struct {
+		inquiry refund.Result
+		calls   []string
+		end     string
+	}{
+		"a verified absence":                    {refund.Result{Verdict: refund.Absent}, sent, "success REFUNDED 0/1"},
+		"a verified answer that shows none":     {refund.Result{Verdict: refund.Unknown, ShowsNone: true}, sent, "success REFUNDED 0/1"},
+		"nothing verified":                      {refund.Result{Verdict: refund.Unknown}, notSent, "retry-pending GATEWAY_UNAVAILABLE 1/1"},
+		"no connection":                         {refund.Result{Verdict: refund.NotSent}, notSent, "retry-pending GATEWAY_UNAVAILABLE 1/0"},
+		"a refund that somebody sent before us": {succeeded().Result, notSent, "success REFUNDED 0/1"},
+		"a refund that is under way":            {refund.Result{Verdict: refund.Pending}, notSent, "retry-pending IN_PROCESS 1/1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := setup(t)
+				acct := b.account()
+				acct.InquireFirst, acct.ResendWindow = true, 0
+				b.Processor = b.processor(t, acct)
+				b.gateway.refunds = []answer{succeeded()}
+				b.gateway.inquiries = []answer{{Result: tc.inquiry}}
+				b.run(t, b.message(t))
+				wantEqual(t, "calls", tc.calls, b.gateway.called())
+				wantEqual(t, "outcomes", []string{tc.end}, status(b.outcomes(t)))
+			})
+		})
+	}
+}
+
 func TestTheFrozenAccountIsKeptWhenTheDefaultChanges(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

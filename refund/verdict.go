@@ -75,6 +75,9 @@ type Result struct {
 	Settlement *schemas.Settlement
 	// InquireNow: the refund was accepted and is probably finished; one inquiry at once, in place, can prove it.
 	InquireNow bool
+	// ShowsNone: a verified inquiry that shows no refund of ours, and does not prove that there is none. It lets the first
+	// send of a request go whose record was absent, and nothing else. Its verdict is Unknown.
+	ShowsNone bool
 	// Review: evidence contradicts itself; no retry can settle it, only a person's look.
 	Review bool
 	// RetryAfter is the pause the gateway asked for; 0 when it asked for none.

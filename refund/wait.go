@@ -2,6 +2,7 @@ package refund
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,14 +13,16 @@ import (
 // the caller sits on its message.
 func untilAvailable[T any](ctx context.Context, p *Processor, what string, call func(context.Context) (T, error)) (T, error) {
 	return backoff.Retry(ctx, func() (T, error) {
-		return call(ctx)
+		answer, err := call(ctx)
+		if err != nil && !errors.Is(err, ErrStoreUnavailable) {
+			return answer, backoff.Permanent(err) // waiting does not mend a record that cannot be read
+		}
+		return answer, err
 	}, p.patience(what)...)
 }
 
 // publish repeats until every event is acked. A repeat can write an event twice; its event ID stays the same.
 func (p *Processor) publish(ctx context.Context, events ...Event) error {
-	ctx, stop := p.outlive(ctx)
-	defer stop()
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		return struct{}{}, p.publisher.Publish(ctx, events...)
 	}, p.patience("publish")...)
@@ -38,7 +41,7 @@ func (p *Processor) patience(what string) []backoff.RetryOption {
 		backoff.WithMaxElapsedTime(0),
 		backoff.WithNotify(func(err error, next time.Duration) {
 			p.metrics.retries.WithLabelValues(what).Inc()
-			p.log.Warn().Err(err).Str("call", what).Dur("next", next).Msg("a dependency is away; waiting for it")
+			p.log.Warn().Err(err).Str("call", what).Dur("next", next).Msg("a dependency does not take the call; trying again")
 		}),
 	}
 }

@@ -78,7 +78,7 @@ var codeList = []CodeInfo{
 	{CodeThrottled, RetryPending, ActNobody, NewIDNever, "The gateway told the worker to slow down."},
 	{CodeGatewayUnavailable, RetryPending, ActNobody, NewIDNever, "Nothing was sent: the gateway could not be reached or is being spared."},
 	{CodeAccountRejected, RetryPending, ActOperator, NewIDNever, "The gateway refused the worker's credentials, signature or clock; mend them, the worker goes on."},
-	{CodeNeedsReview, RetryPending, ActOperator, NewIDNever, "Past the horizon or contradictory; only evidence closes it, by a notification or `worker resolve`."},
+	{CodeNeedsReview, RetryPending, ActOperator, NewIDNever, "Past the horizon or contradictory; only evidence closes it."},
 
 	{CodeUnreadable, "", ActProducer, NewIDNotNeeded, "Not one JSON text in strict UTF-8."},
 	{CodeSchemaViolation, "", ActProducer, NewIDNotNeeded, "Breaks the command's schema; the pointer names the field."},

@@ -87,14 +87,14 @@ type Redis struct {
 // Limits bound the work of one process.
 type Limits struct {
 	// InFlight is how many commands are worked on at once, 1 to 65536. Default 256.
-	InFlight int `yaml:"in_flight" default:"256" help:"Commands worked on at once, 1 to 65536."`
+	InFlight int `yaml:"in_flight" default:"256" help:"Most commands worked on at once, 1 to 65536; today at most one per partition is."`
 	// GatewayTimeout bounds one call of a gateway, 1s to 5m. Default 15s.
 	GatewayTimeout time.Duration `yaml:"gateway_timeout" default:"15s" help:"Bound of one gateway call, 1s to 5m."`
 	// Lease is how long a claim holds off other workers, up to 1h, and longer than two gateway calls and
 	// [SettleAllowance]. Default 60s.
 	Lease time.Duration `yaml:"lease" default:"60s" help:"How long a claim holds off other workers: longer than gateway_timeout twice and 10s for settling, at most 1h."`
-	// Drain is how long a rebalance or a stop waits for running calls, 100ms to less than [SessionTimeout]. Default 2s.
-	Drain time.Duration `yaml:"drain" default:"2s" help:"How long a rebalance waits for running calls, 100ms to less than the session timeout of 10s."`
+	// Drain is how long a rebalance or a stop waits for running calls, 100ms to a second less than [SessionTimeout]. Default 2s.
+	Drain time.Duration `yaml:"drain" default:"2s" help:"How long a rebalance waits for running calls, 100ms to 9s: the session timeout is 10s."`
 	// Horizon is the age at which an unknown outcome goes to review, 1m to 720h. Default 24h.
 	Horizon time.Duration `yaml:"horizon" default:"24h" help:"Age at which an unknown outcome goes to review, longer than the longest retry tier, at most 720h."`
 }

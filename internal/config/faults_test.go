@@ -138,8 +138,8 @@ func TestEveryFaultOfTheFileIsOneLineThatSaysWhatWhereAndWhatToDo(t *testing.T) 
 		{"a lease of exactly the pass", "limits: {lease: 40s}\n", []string{"limits.lease (w.yaml:1:10): 40s is not between 40s, which is gateway_timeout twice and 10s for settling, and 1h0m0s; write more than 40s, or lower limits.gateway_timeout"}},
 		{"a gateway timeout that outgrows the lease", "limits: {gateway_timeout: 30s}\n", []string{"limits.lease: 1m0s is not between 1m10s, which is gateway_timeout twice and 10s for settling, and 1h0m0s; write more than 1m10s, or lower limits.gateway_timeout"}},
 		{"a lease too long", "limits: {lease: 2h}\n", []string{"limits.lease (w.yaml:1:10): 2h0m0s is not between 40s, which is gateway_timeout twice and 10s for settling, and 1h0m0s; write more than 40s, or lower limits.gateway_timeout"}},
-		{"no drain", "limits: {drain: 0s}\n", []string{"limits.drain (w.yaml:1:10): 0s is not between 100ms and the Kafka session timeout of 10s; write at least 100ms and less than 10s"}},
-		{"a drain as long as the session", "limits: {drain: 10s}\n", []string{"limits.drain (w.yaml:1:10): 10s is not between 100ms and the Kafka session timeout of 10s; write at least 100ms and less than 10s"}},
+		{"no drain", "limits: {drain: 0s}\n", []string{"limits.drain (w.yaml:1:10): 0s is not between 100ms and 9s, which the Kafka session timeout of 10s allows; write at least 100ms and at most 9s"}},
+		{"a drain as long as the session", "limits: {drain: 10s}\n", []string{"limits.drain (w.yaml:1:10): 10s is not between 100ms and 9s, which the Kafka session timeout of 10s allows; write at least 100ms and at most 9s"}},
 		{"a horizon too long", "limits: {horizon: 721h}\n", []string{"limits.horizon (w.yaml:1:10): 721h0m0s is not between 1m0s and 720h0m0s; write a duration in between"}},
 		{"a horizon no longer than the longest tier", "limits: {horizon: 1h}\n", []string{"limits.horizon (w.yaml:1:10): 1h0m0s is not longer than the longest retry tier, which is 1h0m0s; raise it, or take the tier out"}},
 
@@ -207,7 +207,7 @@ func TestEveryFaultOfTheFileIsOneLineThatSaysWhatWhereAndWhatToDo(t *testing.T) 
 			"logs (w.yaml:5:1): the key is unknown; write one of kafka, redis, limits, dedupe, retry, http, log, accounts",
 			"kafka.brokers (w.yaml:1:9): there is no address; write at least one host:port",
 			`kafka.group (w.yaml:1:22): "a b" is not a group name; write 1 to 200 of A-Z a-z 0-9 . _ -`,
-			"limits.drain (w.yaml:4:3): 1m0s is not between 100ms and the Kafka session timeout of 10s; write at least 100ms and less than 10s",
+			"limits.drain (w.yaml:4:3): 1m0s is not between 100ms and 9s, which the Kafka session timeout of 10s allows; write at least 100ms and at most 9s",
 		}},
 	}
 	for _, tt := range tests {
@@ -333,7 +333,7 @@ func TestAFaultNamesTheVariableOrTheFlagItCameFrom(t *testing.T) {
 		"redis.password (variable REFUND_WORKER_REDIS_PASSWORD): the secret is not a file: or env: reference; write file:/path or env:NAME; the secret itself must not stand here",
 		`limits.in_flight (variable REFUND_WORKER_LIMITS_IN_FLIGHT): "many" is not a whole number; write digits, such as 256`,
 		`kafka.brokers[1] (variable REFUND_WORKER_KAFKA_BROKERS): "b" is not host:port; write a host name or IP address, a colon and a port of 1 to 65535`,
-		"limits.drain (variable REFUND_WORKER_LIMITS_DRAIN): 1m0s is not between 100ms and the Kafka session timeout of 10s; write at least 100ms and less than 10s",
+		"limits.drain (variable REFUND_WORKER_LIMITS_DRAIN): 1m0s is not between 100ms and 9s, which the Kafka session timeout of 10s allows; write at least 100ms and at most 9s",
 		`log.level (flag --log-level): "loud" is not known; write one of trace, debug, info, warn, error`,
 	}
 	if diff := cmp.Diff(want, strings.Split(err.Error(), "\n")); diff != "" {

@@ -16,9 +16,11 @@ const (
 	minGatewayTimeout, maxGatewayTimeout = time.Second, 5 * time.Minute
 	maxLease                             = time.Hour
 	minDrain                             = 100 * time.Millisecond
-	minHorizon, maxHorizon               = time.Minute, 720 * time.Hour
-	minOutcomeTTL, maxTombstoneTTL       = time.Hour, 87600 * time.Hour
-	maxTier                              = 24 * time.Hour
+	// maxDrain leaves room for a heartbeat and the last commit inside the session.
+	maxDrain                       = SessionTimeout - time.Second
+	minHorizon, maxHorizon         = time.Minute, 720 * time.Hour
+	minOutcomeTTL, maxTombstoneTTL = time.Hour, 87600 * time.Hour
+	maxTier                        = 24 * time.Hour
 )
 
 const (
@@ -129,9 +131,9 @@ func (l Limits) rules(all *faults) {
 				l.Lease, shortest, SettleAllowance, maxLease),
 			fmt.Sprintf("write more than %s, or lower limits.gateway_timeout", shortest))
 	}
-	if l.Drain < minDrain || l.Drain >= SessionTimeout {
-		all.add("limits.drain", fmt.Sprintf("%s is not between %s and the Kafka session timeout of %s", l.Drain, minDrain, SessionTimeout),
-			fmt.Sprintf("write at least %s and less than %s", minDrain, SessionTimeout))
+	if l.Drain < minDrain || l.Drain > maxDrain {
+		all.add("limits.drain", fmt.Sprintf("%s is not between %s and %s, which the Kafka session timeout of %s allows", l.Drain, minDrain, maxDrain, SessionTimeout),
+			fmt.Sprintf("write at least %s and at most %s", minDrain, maxDrain))
 	}
 	within(all, "limits.horizon", l.Horizon, minHorizon, maxHorizon)
 }

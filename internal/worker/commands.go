@@ -26,11 +26,11 @@ func Init(ctx context.Context, cfg config.Config, log zerolog.Logger, out io.Wri
 	defer cancel()
 	conn, topics, err := kafkaOf(cfg)
 	if err != nil {
-		return err
+		return &UnfitError{Err: err}
 	}
 	store, err := storeOf(cfg, log, prometheus.NewRegistry())
 	if err != nil {
-		return err
+		return &UnfitError{Err: err}
 	}
 	defer func() { _ = store.Close() }()
 
@@ -64,16 +64,16 @@ func Check(ctx context.Context, cfg config.Config, log zerolog.Logger, out io.Wr
 	defer cancel()
 	conn, topics, err := kafkaOf(cfg)
 	if err != nil {
-		return err
+		return &UnfitError{Err: err}
 	}
 	reg := prometheus.NewRegistry()
 	store, err := storeOf(cfg, log, reg)
 	if err != nil {
-		return err
+		return &UnfitError{Err: err}
 	}
 	defer func() { _ = store.Close() }()
 	if _, err := NewAccounts(cfg, log, gateway.NewMetrics(reg, accountNames(cfg))); err != nil {
-		return err
+		return &UnfitError{Err: err}
 	}
 	_, _ = fmt.Fprintf(out, "config  ok: %d accounts\n", len(cfg.Accounts))
 

@@ -25,10 +25,10 @@ const (
 // errStarting is the gate's state before the store answered for the first time.
 var errStarting = errors.New("redis has not answered yet")
 
-// storeHealth is what the gate asks. MemoryPressure is the used share of the store's memory limit, 0 where it has none
-// or does not answer.
+// storeHealth is what the gate asks. Probe writes, because a server that answers may still take no claim. MemoryPressure
+// is the used share of the store's memory limit, 0 where it has none.
 type storeHealth interface {
-	Ping(context.Context) error
+	Probe(context.Context) error
 	MemoryPressure(context.Context) (float64, error)
 }
 
@@ -76,7 +76,7 @@ func (g *gate) Run(ctx context.Context) error {
 func (g *gate) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, gateInterval)
 	defer cancel()
-	err := g.store.Ping(ctx)
+	err := g.store.Probe(ctx)
 	if err == nil {
 		var used float64
 		// A server that does not tell its memory (many managed ones) is not thereby full.

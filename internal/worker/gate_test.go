@@ -26,7 +26,7 @@ type fakeStore struct {
 
 var _ storeHealth = (*fakeStore)(nil)
 
-func (f *fakeStore) Ping(context.Context) error {
+func (f *fakeStore) Probe(context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.lookedAt++

@@ -54,6 +54,7 @@ type Worker struct {
 	producer  *producer.Producer
 	processor *refund.Processor
 	gate      *gate
+	inFlight  *gateway.Limit
 	server    *observe.Server
 }
 
@@ -85,6 +86,7 @@ func New(cfg config.Config, version string, log zerolog.Logger) (*Worker, error)
 		return nil, err
 	}
 	w.gate = newGate(w.store, func(err error) { w.health.Set("redis", err) }, log, w.reg)
+	w.inFlight = gateway.NewLimit(cfg.Limits.InFlight, 0)
 	w.server, err = observe.New(observe.Config{Listen: cfg.HTTP.Listen}, w.health, w.reg, log)
 	return w, err
 }
@@ -166,8 +168,9 @@ func (w *Worker) consumers(ctx context.Context) ([]*consumer.Consumer, error) {
 	} {
 		made, err := consumer.New(consumer.Config{
 			GroupID: c.group, Topics: c.topics, Delay: c.delay, Drain: w.cfg.Limits.Drain, SessionTimeout: config.SessionTimeout,
-			StopTimeout: w.cfg.Limits.GatewayTimeout + grace,
-		}, w.conn, c.handler, w.log.With().Str("group", c.group).Logger(), metrics)
+			// A running call may end and be stored; nothing new is begun.
+			StopTimeout: w.cfg.Limits.GatewayTimeout + grace + time.Second,
+		}, w.conn, c.handler, w.log, metrics)
 		list, errs = append(list, made), append(errs, err)
 	}
 	return list, errors.Join(errs...)
@@ -176,7 +179,12 @@ func (w *Worker) consumers(ctx context.Context) ([]*consumer.Consumer, error) {
 // retries are the topics of the configured tiers, and of those that were configured once and still exist: copies may
 // wait in them.
 func (w *Worker) retries(ctx context.Context) ([]string, error) {
-	former, err := kafka.FormerTiers(ctx, w.conn, w.topics)
+	var former []time.Duration
+	err := w.await(ctx, "kafka", func(ctx context.Context) error {
+		var err error
+		former, err = kafka.FormerTiers(ctx, w.conn, w.topics)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("look for former retry tiers: %w", err)
 	}
@@ -190,9 +198,14 @@ func (w *Worker) retries(ctx context.Context) ([]string, error) {
 	return topics, nil
 }
 
-// gated keeps messages back while intake is closed.
+// gated keeps messages back while intake is closed, and beyond what may be in flight.
 func (w *Worker) gated(handle consumer.Handler) consumer.Handler {
 	return func(ctx context.Context, m refund.Message) error {
+		leave, err := w.inFlight.Admit(ctx)
+		if err != nil {
+			return err
+		}
+		defer leave()
 		if err := w.gate.Pass(ctx); err != nil {
 			return err
 		}
