@@ -24,6 +24,8 @@ func Logger(w io.Writer, level, format string) (zerolog.Logger, error) {
 	if err != nil {
 		return zerolog.Nop(), err
 	}
+	// Every part of the process logs; a line is one Write, and only a file takes those from several goroutines.
+	w = zerolog.SyncWriter(w)
 	switch format {
 	case formatJSON:
 	case formatConsole:

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,5 +97,26 @@ func TestUnknownLevelsAndFormatsAreRefused(t *testing.T) {
 		if out.Len() > 0 {
 			t.Errorf("%s, %s: the logger of an error wrote %q", tt.level, tt.format, out.String())
 		}
+	}
+}
+
+func TestLinesFromManyGoroutinesDoNotMix(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer // not safe by itself: the race detector watches
+	log, err := Logger(&out, "info", "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 50 {
+				log.Info().Msg("a line")
+			}
+		})
+	}
+	wg.Wait()
+	if lines := strings.Count(out.String(), "\n"); lines != 400 {
+		t.Errorf("%d lines, want 400", lines)
 	}
 }
