@@ -54,6 +54,9 @@ type Consumer struct {
 
 	// trouble paces the lines about brokers that are away.
 	trouble pacer
+	// missing paces the alarm about topics that have gone. It has its own pace: the fetches of such a topic are in
+	// trouble too, and would take every turn.
+	missing pacer
 	// background counts what outlives a generation: detached handlers and readers that finish their last fetch.
 	background sync.WaitGroup
 
@@ -77,6 +80,7 @@ func New(cfg Config, conn kafka.Config, handler Handler, log zerolog.Logger, met
 		log:     log.With().Str("group", cfg.GroupID).Logger(),
 		metrics: metrics,
 		trouble: pacer{interval: cfg.ReportInterval},
+		missing: pacer{interval: cfg.ReportInterval},
 		state:   stateStopped,
 	}, nil
 }

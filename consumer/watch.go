@@ -33,7 +33,7 @@ func (c *Consumer) grown(ctx context.Context, client *kafkago.Client) bool {
 	if err != nil && !errors.As(err, &unfit) {
 		return false // brokers that are away are noticed, and reported, by everything else
 	}
-	if unfit != nil && c.trouble.pass() {
+	if unfit != nil && c.missing.pass() {
 		c.log.Error().Err(unfit).Str("alarm", "missing-topic").Msg("a topic has gone")
 	}
 	c.mu.Lock()
