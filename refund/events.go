@@ -132,7 +132,10 @@ func (p *Processor) reject(ctx context.Context, in input, cause error) error {
 func (p *Processor) deadLetter(in input, cause schemas.Code, detail string) Event {
 	headers := make([]schemas.Header, 0, len(in.msg.Headers)+3)
 	for _, h := range in.msg.Headers {
-		if h.Key != schemas.HeaderOrigin { // a retry copy has it already
+		switch h.Key {
+		case schemas.HeaderCause, schemas.HeaderDetail, schemas.HeaderOrigin:
+			// Ours replace what a retry copy, or a dead letter that was sent in again, has of them already.
+		default:
 			headers = append(headers, h)
 		}
 	}

@@ -421,7 +421,9 @@ func TestAnUnreadableMessageIsRejectedWithItsBytesAndHeadersKept(t *testing.T) {
 		b := setup(t)
 		m := refund.Message{
 			Topic: topic, Partition: 1, Offset: 7, Key: []byte("k"), Value: []byte(`{"schemaVersion":1,`),
-			Headers: []schemas.Header{{Key: "x-team", Value: []byte("shop")}}, Time: time.Now(),
+			Headers: []schemas.Header{
+				{Key: "x-team", Value: []byte("shop")}, {Key: schemas.HeaderCause, Value: []byte("an older one")},
+			}, Time: time.Now(),
 		}
 		b.run(t, m)
 
