@@ -354,10 +354,11 @@ func TestEveryStoreConforms(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {
 			t.Parallel()
-			for _, s := range slices.Concat(recordScenarios, paymentScenarios) {
+			bench := kind.start(t)
+			for _, s := range slices.Concat(recordScenarios, paymentScenarios, leftoverScenarios) {
 				t.Run(s.name, func(t *testing.T) {
 					t.Parallel()
-					s.play(newPlay(t, kind.bench(t)))
+					s.play(newPlay(t, bench(t)))
 				})
 			}
 		})

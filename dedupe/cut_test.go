@@ -97,6 +97,31 @@ var calls = []struct {
 		p.claims(request("a", "t2", pays("p", 10, 100), p.brief()), refund.ClaimGranted)
 		p.lapse()
 	}, cutClaim(request("a", "new", pays("p", 10, 100)))},
+	{"a claim of a declined request whose entry a crash left", func(p play) {
+		p.decline()
+		p.crashes(request("a", "t2", pays("p", 100, 100)))
+	}, cutClaim(request("a", "new", pays("p", 100, 100)))},
+	{"a claim of a declined request whose entry a crash left, its payment busy", func(p play) {
+		p.decline()
+		p.crashes(request("a", "t2", pays("p", 100, 100), p.brief()))
+		p.lapse()
+		p.claims(request("b", "t3", pays("p", 1, 0)), refund.ClaimGranted)
+	}, cutClaim(request("a", "new", pays("p", 100, 100)))},
+	{"a conflict whose entry a crash left in another payment", func(p play) {
+		p.crashedConflict()
+	}, cutClaim(request("a", "new", pays("p", 100, 100), printed(1, "another command")))},
+	{"a claim of a success that has lost its record", func(p play) {
+		q := request("a", "t1", pays("p", 10, 100))
+		p.claims(q, refund.ClaimGranted)
+		p.settle(proven(q, "moved"))
+		p.loses(q)
+	}, cutClaim(request("a", "new", pays("p", 10, 100)))},
+	{"a copy of a success that has lost its record", func(p play) {
+		q := request("a", "t1", pays("p", 10, 100))
+		p.claims(q, refund.ClaimGranted)
+		p.settle(proven(q, "moved"))
+		p.loses(q)
+	}, cutClaim(request("a", "new", pays("p", 10, 100), copyOf(2, 1, "retry/0/1")))},
 	{"a settle as success", func(p play) {
 		p.claims(request("a", "new", pays("p", 10, 100)), refund.ClaimGranted)
 	}, cutSettle(proven(request("a", "new", pays("p", 10, 100)), "moved"))},
@@ -106,6 +131,13 @@ var calls = []struct {
 	{"a settle as declined after the lease", func(p play) {
 		p.claims(request("a", "new", pays("p", 10, 100), p.brief()), refund.ClaimGranted)
 		p.lapse()
+	}, cutSettle(failed(request("a", "new", pays("p", 10, 100)), "declined"))},
+	{"a settle as declined after a takeover was given back", func(p play) {
+		p.claims(request("a", "new", pays("p", 10, 100), p.brief()), refund.ClaimGranted)
+		p.lapse()
+		taken := request("a", "t2", pays("p", 10, 100))
+		p.claims(taken, refund.ClaimGranted)
+		p.release(taken)
 	}, cutSettle(failed(request("a", "new", pays("p", 10, 100)), "declined"))},
 	{"a wait", func(p play) {
 		p.claims(request("a", "new", pays("p", 10, 100)), refund.ClaimGranted)
@@ -152,7 +184,7 @@ func TestACallCutAnywhereAnswersARepeatAsIfItHadNotBeenCut(t *testing.T) {
 			t.Run(kind.name+"/"+c.name, func(t *testing.T) {
 				t.Parallel()
 				lead := func() play {
-					p := newPlay(t, kind.bench(t))
+					p := newPlay(t, kind.start(t)(t))
 					c.history(p)
 					return p
 				}

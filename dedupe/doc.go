@@ -11,7 +11,8 @@
 // two scripts, each atomic by itself. What one half granted and the other refused is given back before the call
 // answers, in a second round trip. Where that is not possible, because the network or the process died between, the
 // leases end by themselves, and an entry that stayed in the payment's record counts against its cap until the request
-// itself moves on. Every call may be repeated with the same token: it then answers as it did the first time.
+// itself moves on, or a message of it finds that it has. Every call may be repeated with the same token: it then
+// answers as it did the first time.
 //
 // The keys, with <p> the configured prefix and <n> the bucket, the hash of the ID modulo 1024:
 //
@@ -20,5 +21,7 @@
 //	{<p>:b<n>}:p:<gateway>/<payment ID>  the payment, a hash (payment_acquire.lua)
 //	<p>:layout                           what all of this looks like; written by Init, compared by CheckLayout
 //
-// The package takes Redis at its word: it does not notice a Redis that has forgotten what it acknowledged.
+// The package takes Redis at its word: it does not notice a Redis that has forgotten what it acknowledged. One thing
+// survives the loss of a request's record, because it is kept twice: a success that its payment still knows is not
+// granted again.
 package dedupe

@@ -98,9 +98,12 @@ type recordAnswer struct {
 	now     time.Time
 	retryIn time.Duration
 	record  refund.Record
+	// settled is how the record ended, also where a claim finds a conflict with it.
 	settled refund.SettledAs
 	outcome []byte
-	// fresh: the claim that owns the record found none, and was made for a command.
+	// born: the claim that owns the record found none.
+	born bool
+	// fresh: born, and the claim was made for a command.
 	fresh bool
 	// payment is the digest of the payment the record was made for.
 	payment string

@@ -93,8 +93,8 @@ func (p *proxy) answers(client, server net.Conn) {
 
 func TestAnAnswerLostInTheMiddleOfAPipelineIsGivenAgain(t *testing.T) {
 	t.Parallel()
-	server := ownServer(t)
-	link := startProxy(t, server.address)
+	server := startServer(t)
+	link := startProxy(t, server.Addr)
 	r := openRedis(t, Config{Addresses: []string{link.Addr().String()}})
 	p := play{t: t, port: r}
 	p.claims(request("warm", "t0"), refund.ClaimGranted)

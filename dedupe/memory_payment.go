@@ -112,10 +112,12 @@ func (p *memoryPayment) settle(call paymentCall, now int64) paymentAnswer {
 	case !call.settle.declined:
 		p.entries[call.requestID] = memoryEntry{kind: entrySettled, minor: call.ref.Minor}
 	case entry.kind == entryNone || entry.kind == entrySettled:
-	case !known && (entry.kind == entryUnknown || mine && (!own || !running)):
-		p.entries[call.requestID] = memoryEntry{kind: entryUnknown, minor: call.ref.Minor}
+	case !known && (!mine || !own || !running):
+		if mine || entry.token == "" {
+			p.entries[call.requestID] = memoryEntry{kind: entryUnknown, minor: call.ref.Minor}
+		}
 		return paymentAnswer{found: foundLapsed}
-	case known || mine:
+	default:
 		delete(p.entries, call.requestID)
 		if !known || !mine || entry.prior != nil {
 			if p.declined != "" && p.declined != call.requestID {

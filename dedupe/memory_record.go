@@ -89,18 +89,24 @@ func (r *memoryRecord) compare(prints []refund.Fingerprint) string {
 
 func (r *memoryRecord) answer(found string, now int64) recordAnswer {
 	a := recordAnswer{found: found, now: fromMillis(now), payment: r.payment}
-	if found == foundConflict || found == foundVersion {
+	if found == foundVersion {
+		return a
+	}
+	if r.state == memorySettled {
+		a.settled = refund.SettledAs{Status: r.status, Code: r.code}
+	}
+	if found == foundConflict {
 		return a
 	}
 	a.record = refund.Record{Hop: r.hop, Attempt: r.attempt, FirstSeen: fromMillis(r.firstSeen), GatewayRefundID: r.refundID}
 	if r.state == memorySettled {
-		a.settled = refund.SettledAs{Status: r.status, Code: r.code}
 		return a
 	}
 	a.record.MaybeSent, a.record.Takeovers = r.maybeSent, r.takeovers
 	a.record.Account, a.record.GatewayKey = r.account, r.gatewayKey
 	a.record.Token, a.record.Code, a.record.Due = r.token, r.code, fromMillis(r.due)
-	a.fresh = r.beforeClaim == nil && !r.maybeSent
+	a.born = r.beforeClaim == nil
+	a.fresh = a.born && !r.maybeSent
 	return a
 }
 

@@ -99,7 +99,8 @@ func (a *recordAnswer) readPacked(raw string) error {
 	a.record.FirstSeen = fromMillis(f.int64())
 	a.record.Code, a.record.Due = schemas.Code(f.text()), fromMillis(f.int64())
 	// An adopted record has no past either, but may have been sent.
-	a.fresh = texts[unsettledFields] == "" && !a.record.MaybeSent
+	a.born = texts[unsettledFields] == ""
+	a.fresh = a.born && !a.record.MaybeSent
 	return f.err
 }
 
@@ -112,10 +113,10 @@ func (a *recordAnswer) readStored(packed, outcome string) error {
 	case foundVersion, foundLost:
 		return nil
 	case foundConflict:
-		// The first command's record is nothing to its rival; only its payment matters.
+		// The first command's record is nothing to its rival; only its payment matters, and whether it has ended.
 		var first recordAnswer
 		err := first.readPacked(packed)
-		a.payment = first.payment
+		a.payment, a.settled = first.payment, first.settled
 		return err
 	}
 	return a.readPacked(packed)

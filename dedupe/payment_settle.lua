@@ -8,7 +8,8 @@
 -- Returns  {what}
 --   done        nothing is left to do
 --   lapsed      a decline of mode own, and the lease had ended: somebody may be taking the request over at this
---               moment, so it is entered as unknown until the record is known to be settled; ask again as known then
+--               moment, or has been and gave it back. So the entry stays: another token's as it is, any other as
+--               unknown, until the record is known to be settled; ask again as known then
 local token, rid, result, mode = ARGV[1], ARGV[2], ARGV[5], ARGV[6]
 local held = redis.call('HMGET', KEYS[1], ':t', ':e', rid, ':d')
 local own = held[1] == token
@@ -23,10 +24,12 @@ if result == 's' then
   redis.call('HSET', KEYS[1], rid, 's' .. ARGV[4])
 elseif kind == '' or kind == 's' then
   -- Nothing was entered, or a verified success stands: money that has moved is never crossed out.
-elseif mode == 'own' and (kind == 'u' or (mine and not (own and tonumber(held[2]) > now_ms()))) then
-  redis.call('HSET', KEYS[1], rid, 'u' .. ARGV[4])
+elseif mode == 'own' and not (mine and own and tonumber(held[2]) > now_ms()) then
+  if mine or holder == '' then
+    redis.call('HSET', KEYS[1], rid, 'u' .. ARGV[4])
+  end
   what = 'lapsed'
-elseif mode == 'known' or mine then
+else
   redis.call('HDEL', KEYS[1], rid)
   if mode == 'own' or not mine or prior ~= '' then
     -- One field for all declined requests, or a payment would grow with every refusal.

@@ -1,7 +1,6 @@
 package dedupe
 
 import (
-	"errors"
 	"strconv"
 	"sync"
 	"time"
@@ -174,18 +173,6 @@ var paymentScenarios = []scenario{
 		p.claims(request("a", "t2", pays("p", 10, 0)), refund.ClaimGranted)
 		p.release(lost)
 		p.claims(request("b", "t3", pays("p", 10, 0)), refund.ClaimPaymentBusy)
-	}},
-	{"a crashed conflict leaves no entry in a strange payment once it is read again", func(p play) {
-		p.claims(request("a", "t1", pays("its own", 10, 100)), refund.ClaimGranted)
-		rival := request("a", "t2", pays("p", 100, 100), printed(1, "another command"), p.brief())
-		crashed := &cutter{backend: p.half(), at: 1, keep: halves{payment: true, record: true}}
-		if _, err := claim(p.t.Context(), crashed, rival); !errors.Is(err, errCut) {
-			p.t.Fatalf("error %v", err)
-		}
-		p.lapse()
-		rival.Token = "t3"
-		p.claims(rival, refund.ClaimConflict)
-		equal(p.t, p.claims(request("b", "t4", pays("p", 100, 100)), refund.ClaimGranted).CapExceeded, false)
 	}},
 	{"several declined requests are others to each of them", func(p play) {
 		for _, id := range []string{"a", "b"} {

@@ -2,6 +2,7 @@ package dedupe
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"testing"
 	"time"
@@ -108,6 +109,30 @@ func (w *twin) release(t *rapid.T) {
 	w.same(t, "release", nil, nil, w.scripts.Release(context.Background(), back), w.memory.Release(context.Background(), back))
 }
 
+// cut plays a process that dies at some exchange of a call; whatever that leaves must be the same in both stores.
+func (w *twin) cut(t *rapid.T) {
+	q := w.claimRequest(t)
+	call := rapid.SampledFrom([]func(context.Context, backend) (any, error){
+		cutClaim(q), cutClaim(q), cutSettle(failed(q, "declined")), cutSettle(proven(q, "moved")), cutRelease(q),
+	}).Draw(t, "call")
+	at := rapid.IntRange(1, 2).Draw(t, "cut at exchange")
+	keep := halves{payment: rapid.Bool().Draw(t, "keep payment"), record: rapid.Bool().Draw(t, "keep record")}
+	die := func(s port) (any, error) {
+		b, ok := s.(backend)
+		if !ok {
+			t.Fatalf("store %T", s)
+		}
+		answer, err := call(context.Background(), &cutter{backend: b, at: at, keep: keep})
+		if errors.Is(err, errCut) {
+			return "died", nil
+		}
+		return answer, err
+	}
+	got, gotErr := die(w.scripts)
+	want, wantErr := die(w.memory)
+	w.same(t, "cut", got, want, gotErr, wantErr)
+}
+
 func TestScriptsAnswerAsTheMemoryStoreForAnyCallsAndAnyTime(t *testing.T) {
 	t.Parallel()
 	server := miniredis.RunT(t)
@@ -124,7 +149,7 @@ func TestScriptsAnswerAsTheMemoryStoreForAnyCallsAndAnyTime(t *testing.T) {
 		w := &twin{scripts: scripts, memory: memory}
 		names := keys{prefix: DefaultKeyPrefix}
 		t.Repeat(map[string]func(*rapid.T){
-			"claim": w.claim, "claim again": w.claim, "settle": w.settle, "wait": w.wait, "release": w.release,
+			"claim": w.claim, "claim again": w.claim, "settle": w.settle, "wait": w.wait, "release": w.release, "cut": w.cut,
 			"time passes": func(t *rapid.T) {
 				d := rapid.SampledFrom(passes()).Draw(t, "for")
 				clock.move(d)
@@ -171,13 +196,13 @@ func passes() []time.Duration {
 
 func TestARealServerAnswersAsTheMemoryStoreForAnyCalls(t *testing.T) {
 	t.Parallel()
-	scripts := serverBench(t).open(t, Config{})
+	scripts := realBench(startServer(t).Addr)(t).open(t, Config{})
 	run := 0
 	rapid.Check(t, func(t *rapid.T) {
 		run++
 		w := &twin{scripts: scripts, memory: NewMemory(Config{}), timeless: true, prefix: strconv.Itoa(run) + "-"}
 		t.Repeat(map[string]func(*rapid.T){
-			"claim": w.claim, "claim again": w.claim, "settle": w.settle, "wait": w.wait, "release": w.release,
+			"claim": w.claim, "claim again": w.claim, "settle": w.settle, "wait": w.wait, "release": w.release, "cut": w.cut,
 		})
 	})
 }

@@ -82,7 +82,8 @@ func clientOptions(cfg Config) *redis.UniversalOptions {
 }
 
 // Claim asks for a request and its payment; see refund.ClaimRequest. A taken-over record's Attempt counts the lapsed
-// pass, which may have reached the gateway. An error that wraps ErrRequest is the caller's.
+// pass, which may have reached the gateway. A success whose record is gone and whose payment still knows it is a
+// ClaimTombstone with an empty Record. An error that wraps ErrRequest is the caller's.
 func (r *Redis) Claim(ctx context.Context, req refund.ClaimRequest) (refund.Claim, error) {
 	started := time.Now()
 	answer, err := refund.Claim{}, validateClaim(req, r.cfg.MaxLease)

@@ -29,9 +29,11 @@ func TestScriptsAreLoadedOnceAndAgainAfterAFlush(t *testing.T) {
 	for _, kind := range []string{"redis-server", "redis-cluster"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			addresses := []string{ownServer(t).address}
+			var addresses []string
 			if kind == "redis-cluster" {
-				addresses = sharedCluster(t)
+				addresses = startCluster(t)
+			} else {
+				addresses = []string{startServer(t).Addr}
 			}
 			r := openRedis(t, Config{Addresses: addresses, KeyPrefix: "flush-" + kind})
 			p := play{t: t, port: r}
@@ -65,22 +67,21 @@ func TestAClaimThatHalfAServerKnewIsRepeatedUnderItsToken(t *testing.T) {
 
 func TestRecordsSurviveTheDeathOfTheServer(t *testing.T) {
 	t.Parallel()
-	server := ownServer(t, "--appendfsync", "always")
-	r := openRedis(t, Config{Addresses: []string{server.address}})
+	server := startServer(t, "--appendfsync", "always")
+	r := openRedis(t, Config{Addresses: []string{server.Addr}})
 	p := play{t: t, port: r}
 	q := request("a", "t1")
 	p.claims(q, refund.ClaimGranted)
-	server.kill()
+	if err := server.Kill(); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := r.Settle(t.Context(), failed(q, "done")); !errors.Is(err, refund.ErrStoreUnavailable) {
 		t.Fatalf("error %v", err)
 	}
 	if err := r.Ping(t.Context()); !errors.Is(err, refund.ErrStoreUnavailable) {
 		t.Fatalf("ping: %v", err)
 	}
-	shared.mu.Lock()
-	err := server.start()
-	shared.mu.Unlock()
-	if err != nil {
+	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
 	p.settles(failed(q, "done"), "done")
@@ -234,8 +235,8 @@ func TestTheMemoryStoreRunsInVirtualTime(t *testing.T) {
 
 func TestSizesStayWithinTheirBudget(t *testing.T) {
 	t.Parallel()
-	server := ownServer(t)
-	r := openRedis(t, Config{Addresses: []string{server.address}})
+	server := startServer(t)
+	r := openRedis(t, Config{Addresses: []string{server.Addr}})
 	p := play{t: t, port: r}
 	const id = "rf_20261121_000042"
 	q := request(id, "VY3VTQ2LWQ4MZKDYQ7RQZXV3NM")

@@ -57,8 +57,8 @@ func TestKeysStayWhereTheyWereEverWritten(t *testing.T) {
 
 func TestAServerThatMayEvictIsUnfit(t *testing.T) {
 	t.Parallel()
-	server := ownServer(t, "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
-	r := openRedis(t, Config{Addresses: []string{server.address}})
+	server := startServer(t, "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
+	r := openRedis(t, Config{Addresses: []string{server.Addr}})
 	report, err := r.CheckServer(t.Context())
 	if !errors.Is(err, ErrUnfit) || errors.Is(err, refund.ErrStoreUnavailable) {
 		t.Fatalf("error %v", err)
@@ -69,9 +69,9 @@ func TestAServerThatMayEvictIsUnfit(t *testing.T) {
 
 func TestWhatAServerLacksIsWarnedOf(t *testing.T) {
 	t.Parallel()
-	primary := ownServer(t, "--appendonly", "no")
-	replica := ownServer(t, "--replicaof", "127.0.0.1 "+portOf(primary))
-	r := openRedis(t, Config{Addresses: []string{primary.address}})
+	primary := startServer(t, "--appendonly", "no")
+	startServer(t, "--replicaof", "127.0.0.1 "+portOf(primary.Addr))
+	r := openRedis(t, Config{Addresses: []string{primary.Addr}})
 	var report ServerReport
 	until(t, "the replica to connect", func() bool {
 		var err error
@@ -81,13 +81,13 @@ func TestWhatAServerLacksIsWarnedOf(t *testing.T) {
 		return report.Nodes[0].Replicas == "1"
 	})
 	n := report.Nodes[0]
-	if n.Address != primary.address || n.Version == NotAnswered || n.Policy != "noeviction" || n.AppendOnly != "0" || n.MinReplicas != "0" ||
+	if n.Address != primary.Addr || n.Version == NotAnswered || n.Policy != "noeviction" || n.AppendOnly != "0" || n.MinReplicas != "0" ||
 		n.MaxMemory != "0" || n.UsedMemory == "0" || n.UsedMemory == NotAnswered {
 		t.Fatalf("%+v", n)
 	}
 	for _, want := range []string{"append-only", "min-replicas-to-write", "maxmemory is not set"} {
 		if !slices.ContainsFunc(report.Warnings, func(w string) bool {
-			return strings.Contains(w, want) && strings.HasPrefix(w, primary.address+": ")
+			return strings.Contains(w, want) && strings.HasPrefix(w, primary.Addr+": ")
 		}) {
 			t.Errorf("no warning of %s in %q", want, report.Warnings)
 		}
@@ -98,14 +98,11 @@ func TestWhatAServerLacksIsWarnedOf(t *testing.T) {
 	if report, err := r.CheckServer(t.Context()); err != nil || report.Nodes[0].MinReplicas != "1" || len(report.Warnings) != 2 {
 		t.Fatalf("%+v, %v", report, err)
 	}
-	_ = replica
 }
-
-func portOf(p *redisProcess) string { return p.address[strings.LastIndex(p.address, ":")+1:] }
 
 func TestEveryPrimaryOfAClusterIsChecked(t *testing.T) {
 	t.Parallel()
-	addresses := slices.Sorted(slices.Values(sharedCluster(t)))
+	addresses := slices.Sorted(slices.Values(startCluster(t)))
 	r := openRedis(t, Config{Addresses: addresses})
 	report, err := r.CheckServer(t.Context())
 	if err != nil {
@@ -125,8 +122,8 @@ func TestWhatAServerDoesNotAnswerIsSaidAndNotGuessed(t *testing.T) {
 	t.Parallel()
 	refusing := func(t *testing.T) *Redis {
 		t.Helper()
-		server := ownServer(t, "--rename-command", "CONFIG", "", "--rename-command", "INFO", "")
-		return openRedis(t, Config{Addresses: []string{server.address}})
+		server := startServer(t, "--rename-command", "CONFIG", "", "--rename-command", "INFO", "")
+		return openRedis(t, Config{Addresses: []string{server.Addr}})
 	}
 	for name, open := range map[string]func(*testing.T) *Redis{
 		"miniredis":                  func(t *testing.T) *Redis { t.Helper(); r, _ := miniStore(t); return r },
@@ -156,7 +153,7 @@ func TestWhatAServerDoesNotAnswerIsSaidAndNotGuessed(t *testing.T) {
 
 func TestMemoryPressureIsTheUsedShare(t *testing.T) {
 	t.Parallel()
-	r := openRedis(t, Config{Addresses: []string{ownServer(t).address}})
+	r := openRedis(t, Config{Addresses: []string{startServer(t).Addr}})
 	share, err := r.MemoryPressure(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -183,7 +180,7 @@ func TestMemoryPressureIsTheUsedShare(t *testing.T) {
 
 func TestAFullServerRefusesClaimsAndStaysWhole(t *testing.T) {
 	t.Parallel()
-	r := openRedis(t, Config{Addresses: []string{ownServer(t, "--maxmemory-policy", "noeviction").address}})
+	r := openRedis(t, Config{Addresses: []string{startServer(t, "--maxmemory-policy", "noeviction").Addr}})
 	p := play{t: t, port: r}
 	q := request("a", "t1")
 	p.claims(q, refund.ClaimGranted)

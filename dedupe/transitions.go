@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"refundworker/refund"
+	"refundworker/schemas"
 )
 
 // claim asks for both halves at once and makes one answer of what they found.
@@ -20,7 +21,11 @@ func claim(ctx context.Context, b backend, req refund.ClaimRequest) (refund.Clai
 	if rec.found != foundGranted {
 		return denied(ctx, b, req, pay, rec)
 	}
-	if pay.found == foundSettled || pay.found == foundRival || pay.exceeded && !rec.fresh {
+	proven := pay.found == foundSettled
+	if proven && rec.born {
+		return outlived(ctx, b, req, rec)
+	}
+	if proven || pay.found == foundRival || pay.exceeded && !rec.fresh {
 		// The payment's half could not know what the record's half found: that the request is ours, so a rival claim of
 		// it has lost and the lease is needed whatever the payment says; or that it is not new, so its amount counts
 		// whatever the cap says.
@@ -36,32 +41,70 @@ func claim(ctx context.Context, b backend, req refund.ClaimRequest) (refund.Clai
 		}
 		return refund.Claim{Status: refund.ClaimPaymentBusy, RetryIn: pay.retryIn, Now: rec.now}, nil
 	}
+	// A record that is still open while its payment knows the success has lost its last moves, the send among them.
+	rec.record.MaybeSent = rec.record.MaybeSent || proven
 	return refund.Claim{
 		Status: refund.ClaimGranted, Record: rec.record, Fresh: rec.fresh, Now: rec.now,
 		CapExceeded: pay.exceeded, OthersKnown: pay.others,
 	}, nil
 }
 
-// denied gives the payment back, if it was granted, and turns the record's answer into the claim's.
+// outlived answers for a request whose record is gone while its payment still knows that it succeeded: a record's life
+// runs from its settle, and every later refund of the payment renews the payment's; or the shard of the record was
+// lost. The money has moved, so the record that this claim has made goes again, for a command and for a copy. Nothing
+// is left of the outcome but its status.
+func outlived(ctx context.Context, b backend, req refund.ClaimRequest, rec recordAnswer) (refund.Claim, error) {
+	back := refund.ReleaseRequest{RequestID: req.RequestID, Token: req.Token, Payment: req.Payment}
+	pay := &paymentCall{requestID: req.RequestID, token: req.Token, ref: req.Payment, release: &paymentRelease{}}
+	if _, _, err := b.exchange(ctx, pay, &recordCall{release: &back}); err != nil {
+		return refund.Claim{}, fmt.Errorf("claim %s: give it back, its payment knows its success: %w", req.RequestID, err)
+	}
+	return refund.Claim{
+		Status: refund.ClaimTombstone, Now: rec.now,
+		Settled: refund.SettledAs{Status: schemas.Success, Code: schemas.CodeRefunded},
+	}, nil
+}
+
+// denied gives the payment what the claim owes it and turns the record's answer into the claim's.
 func denied(ctx context.Context, b backend, req refund.ClaimRequest, pay paymentAnswer, rec recordAnswer) (refund.Claim, error) {
 	status, err := deniedStatus(rec.found)
 	if err != nil {
 		return refund.Claim{}, fmt.Errorf("claim %s: %w", req.RequestID, err)
 	}
-	if pay.found == foundAcquired {
-		back := &paymentCall{requestID: req.RequestID, token: req.Token, ref: req.Payment}
-		if status == refund.ClaimSettled || status == refund.ClaimTombstone {
-			back.settle = &paymentSettle{declined: declinedAs(rec.settled.Status), mode: settleKnown}
-		} else {
-			back.release = &paymentRelease{stray: status == refund.ClaimConflict && rec.payment != paymentDigest(req.Payment)}
-		}
+	if back := giveBack(req, status, pay, rec); back != nil {
 		if _, _, err := b.exchange(ctx, back, nil); err != nil {
 			return refund.Claim{}, fmt.Errorf("claim %s: give its payment back: %w", req.RequestID, err)
 		}
 	}
-	return refund.Claim{
-		Status: status, Record: rec.record, RetryIn: rec.retryIn, Outcome: rec.outcome, Settled: rec.settled, Now: rec.now,
-	}, nil
+	answer := refund.Claim{Status: status, Record: rec.record, RetryIn: rec.retryIn, Outcome: rec.outcome, Now: rec.now}
+	if status != refund.ClaimConflict {
+		answer.Settled = rec.settled
+	}
+	return answer, nil
+}
+
+// giveBack is what a denied claim owes the payment, or nil. A lease that it was granted goes back. And where the record
+// says for good that nothing of this request is in flight in this payment, the entry of an earlier claim that died
+// before it could do this goes too, whoever has the lease now: nobody may come after this claim.
+func giveBack(req refund.ClaimRequest, status refund.ClaimStatus, pay paymentAnswer, rec recordAnswer) *paymentCall {
+	if pay.found == foundSettled {
+		return nil
+	}
+	back := &paymentCall{requestID: req.RequestID, token: req.Token, ref: req.Payment}
+	conflict := status == refund.ClaimConflict
+	declined := declinedAs(rec.settled.Status)
+	switch {
+	case conflict && rec.payment != paymentDigest(req.Payment):
+		back.release = &paymentRelease{stray: true}
+	case rec.settled.Status != "" && (declined || !conflict):
+		// The first command's success is not entered for its rival: the amount is another.
+		back.settle = &paymentSettle{declined: declined, mode: settleKnown}
+	case pay.found == foundAcquired:
+		back.release = &paymentRelease{}
+	default:
+		return nil
+	}
+	return back
 }
 
 func deniedStatus(found string) (refund.ClaimStatus, error) {
@@ -114,7 +157,9 @@ func settle(ctx context.Context, b backend, req refund.SettleRequest) (refund.Se
 		answer.Outcome = req.Outcome
 	}
 	if ended.found == foundLapsed {
-		pay.settle = &paymentSettle{declined: declinedAs(rec.settled.Status), mode: settleKnown}
+		// A success of another command under this ID moved no money of this payment.
+		elsewhere := rec.payment != paymentDigest(req.Claim.Payment)
+		pay.settle = &paymentSettle{declined: elsewhere || declinedAs(rec.settled.Status), mode: settleKnown}
 		if _, _, err := b.exchange(ctx, pay, nil); err != nil {
 			return refund.Settled{}, fmt.Errorf("settle %s: end its place in the payment: %w", req.RequestID, err)
 		}
