@@ -151,6 +151,9 @@ func TestWrongAdminRequestsAreRefusedWithAReason(t *testing.T) {
 		{"/funds", big, http.StatusRequestEntityTooLarge},
 		{"/faults", `{"first":1,"faults":[{"kind":"drop-afterwards"}]}`, http.StatusBadRequest},
 		{"/faults", `{"first":1,"faults":[{"kind":"drop-after","delays":"1s"}]}`, http.StatusBadRequest},
+		{"/faults", `{"first":1,"gateway":"paypal","faults":[{"kind":"drop-after"}]}`, http.StatusBadRequest},
+		{"/faults", `{"first":1,"operation":"refund","faults":[{"kind":"drop-after","hideFor":"long"}]}`, http.StatusBadRequest},
+		{"/payments", `{"paymentId":"p-1","minor":5,"currency":"HKD","wallet":"PURSE"}`, http.StatusBadRequest},
 		{"/faults", `{"first":1,"faults":[{"kind":"late","delay":"soon"}]}`, http.StatusBadRequest},
 		{"/faults", big, http.StatusRequestEntityTooLarge},
 	}

@@ -19,7 +19,8 @@ const jsonType = "application/json; charset=UTF-8"
 
 const page = "<!DOCTYPE html>\n<html><head><title>%[1]d</title></head><body><h1>%[1]d %[2]s</h1></body></html>\n"
 
-// Antom is the gateway. It serves /ams/api/… and /ams/sandbox/api/…; anything else is HTTP 404.
+// Antom is the gateway of that name. It serves /ams/api/… and /ams/sandbox/api/…; anything else is HTTP 404, and so is
+// everything when there is no PrivateKey to answer with.
 func (s *Server) Antom() http.Handler { return http.HandlerFunc(s.serveAntom) }
 
 // exchange is one call as far as signing is concerned.
@@ -32,7 +33,7 @@ func (s *Server) serveAntom(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		rest, ok = strings.CutPrefix(r.URL.Path, "/ams/api/")
 	}
-	if !ok {
+	if !ok || s.key == nil {
 		http.NotFound(w, r)
 		return
 	}
@@ -56,70 +57,42 @@ func (s *Server) serveAntom(w http.ResponseWriter, r *http.Request) {
 	defer context.AfterFunc(r.Context(), call.leave)()
 	if refused != nil {
 		call.note(None, &refused.result)
-		s.write(w, x, *refused, behaviour{unsigned: refused.result.code == codeInvalidSignature})
+		s.writeAntom(w, x, *refused, behaviour{unsigned: refused.result.code == codeInvalidSignature})
 		return
 	}
-	s.act(w, r, x, call, op, requestID, req)
+	s.act(w, r, call, s.faults.next(gatewayAntom, op, requestID), &antomTurn{s: s, x: x, op: op, req: req})
 }
 
-// act serves a call that was admitted, with the fault that is due.
-func (s *Server) act(w http.ResponseWriter, r *http.Request, x exchange, call *openCall, op Operation, requestID string, req wireRequest) {
-	fault := s.faults.next(op, requestID)
-	does, err := fault.behaviour()
-	if err != nil {
-		writePage(w, http.StatusInternalServerError, 0)
-		return
-	}
-	call.note(fault.Kind, nil)
-	if does.waitBefore {
-		ctx := r.Context()
-		if does.detached {
-			ctx = context.WithoutCancel(ctx)
-		}
-		if s.wait(ctx, fault.Delay) != nil {
-			panic(http.ErrAbortHandler)
-		}
-	}
-	var ans antomAnswer
-	if !does.skip {
-		if ans, err = s.process(x.clientID, op, req, does.halfway); err != nil {
-			// Nothing was said, and what was done may not be durable: the client has to find out, as with any gateway.
-			writePage(w, http.StatusInternalServerError, 0)
-			return
-		}
-	}
-	if does.waitAfter && s.wait(r.Context(), fault.Delay) != nil || does.drop {
-		panic(http.ErrAbortHandler)
-	}
-	if s.cfg.Latency > 0 && s.wait(r.Context(), s.cfg.Latency) != nil {
-		panic(http.ErrAbortHandler)
-	}
-	if does.html {
-		writePage(w, fault.HTTPStatus, fault.RetryAfter)
-		return
-	}
-	if does.instead != nil {
-		ans = onlyResult(does.instead.status, does.instead.code)
-	}
-	if !does.truncate {
-		call.note(fault.Kind, &ans.result)
-	}
-	s.write(w, x, ans, does)
+// antomTurn is an admitted call of this side.
+type antomTurn struct {
+	s   *Server
+	x   exchange
+	op  Operation
+	req wireRequest
+	ans antomAnswer
 }
 
-// process runs the operation, and returns when the entry behind its answer is durable.
-func (s *Server) process(clientID string, op Operation, req wireRequest, halfway bool) (antomAnswer, error) {
-	if op == Inquiry {
-		ans := s.antom.inquire(clientID, req, s.cfg, time.Now())
-		return ans, s.ledger.flush(ans.seq)
+func (t *antomTurn) process(does behaviour, now time.Time) error {
+	if t.op == Inquiry {
+		t.ans = t.s.antom.inquire(t.x.clientID, t.req, t.s.cfg, now)
+		return t.s.ledger.flush(t.ans.seq)
 	}
-	o, ok := parseOrder(clientID, req)
+	o, ok := parseOrder(t.x.clientID, t.req)
 	if !ok {
-		return paramIllegal(), nil
+		t.ans = paramIllegal()
+		return nil
 	}
-	o.halfway = halfway
-	ans := s.antom.refund(o, time.Now())
-	return ans, s.ledger.flush(ans.seq)
+	o.halfway = does.halfway
+	t.ans = t.s.antom.refund(o, now)
+	return t.s.ledger.flush(t.ans.seq)
+}
+
+func (t *antomTurn) replace(instead result) { t.ans = onlyResult(instead.status, instead.code) }
+
+func (t *antomTurn) result() result { return t.ans.result }
+
+func (t *antomTurn) write(w http.ResponseWriter, does behaviour) {
+	t.s.writeAntom(w, t.x, t.ans, does)
 }
 
 // admit applies the rules of the interface as such, https://docs.antom.com/ac/ams/api_fund, which are the same for
@@ -159,8 +132,8 @@ func (s *Server) admit(r *http.Request, x exchange, rest string, body []byte) (O
 	return op, req, nil
 }
 
-// write signs the answer and sends it, spoilt as the fault wants it.
-func (s *Server) write(w http.ResponseWriter, x exchange, ans antomAnswer, does behaviour) {
+// writeAntom signs the answer and sends it, spoilt as the fault wants it.
+func (s *Server) writeAntom(w http.ResponseWriter, x exchange, ans antomAnswer, does behaviour) {
 	out := ans.body
 	if does.edit != nil {
 		out = does.edit(out)
@@ -173,7 +146,6 @@ func (s *Server) write(w http.ResponseWriter, x exchange, ans antomAnswer, does 
 	if s.cfg.ISOResponseTime {
 		at = isoTime(time.Now())
 	}
-	w.Header().Set("Content-Type", jsonType)
 	w.Header().Set("client-id", x.clientID)
 	w.Header().Set("response-time", at)
 	if !does.unsigned {
@@ -188,16 +160,7 @@ func (s *Server) write(w http.ResponseWriter, x exchange, ans antomAnswer, does 
 		}
 		w.Header().Set("signature", value)
 	}
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	if does.truncate {
-		body = body[:len(body)/2]
-	}
-	// A client that is gone cannot be told so.
-	_, _ = w.Write(body)
-	if does.truncate {
-		_ = http.NewResponseController(w).Flush()
-		panic(http.ErrAbortHandler)
-	}
+	writeBody(w, body, does.truncate)
 }
 
 // writePage answers as a proxy or a broken server would.

@@ -155,14 +155,9 @@ func (b *antomBook) look(r *antomRefund, sentAgain bool, now time.Time) {
 		return
 	}
 	r.looks++
-	byLooks := a.Looks > 0 || a.Delay == 0
-	if !a.Stuck && (a.due(r, now) || byLooks && r.looks > a.Looks) {
+	if a.ended(r.accepted, r.looks, now) {
 		b.finish(r, payment, now)
 	}
-}
-
-func (a *Async) due(r *antomRefund, now time.Time) bool {
-	return a.Delay > 0 && !now.Before(r.accepted.Add(a.Delay))
 }
 
 // finishDue ends the refunds whose delay has passed. It runs before the ledger is read, so that reading shows what an
@@ -173,7 +168,7 @@ func (b *antomBook) finishDue(now time.Time) {
 	for _, id := range slices.Sorted(maps.Keys(b.unfinished)) {
 		r := b.unfinished[id]
 		payment := b.payments.find(r.entry.PaymentID)
-		if payment != nil && payment.Async != nil && !payment.Async.Stuck && payment.Async.due(r, now) {
+		if payment != nil && payment.Async != nil && payment.Async.due(r.accepted, now) {
 			b.finish(r, payment, now)
 		}
 	}

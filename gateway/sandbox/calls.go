@@ -9,15 +9,17 @@ import (
 // Call is one line of the call log.
 type Call struct {
 	Operation Operation `json:"operation"`
-	RequestID string    `json:"requestId"`
-	PaymentID string    `json:"paymentId,omitempty"`
+	// RequestID is refund_no at eftPay, and empty for a Query of a sale.
+	RequestID string `json:"requestId"`
+	PaymentID string `json:"paymentId,omitempty"`
 	// Received is when the request had been read; Ended when the answer was written, given up or no longer waited for.
 	// Ended is zero while the call is open.
 	Received time.Time `json:"received"`
 	Ended    time.Time `json:"ended,omitzero"`
 	// Fault is the kind that hit the call.
 	Fault Kind `json:"fault"`
-	// Status and Code are the result as the client could read it; empty when there was none to read.
+	// Status and Code are the result as the client could read it, at eftPay trade_status and return_status; empty when
+	// there was none to read.
 	Status string `json:"status,omitempty"`
 	Code   string `json:"code,omitempty"`
 	// OpenOnPayment and OpenInAll are the refund calls that were open when this one came, itself included.

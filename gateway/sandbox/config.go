@@ -15,10 +15,11 @@ const defaultMaxCalls = 100_000
 // Config is everything a sandbox is told at the start. The zero value of each optional field is the real gateway's
 // behaviour as far as it is public.
 type Config struct {
-	// PrivateKey signs the gateway's answers: RSA, PKCS#8, as PEM or as bare base64 DER. Required.
+	// PrivateKey signs Antom's answers: RSA, PKCS#8, as PEM or as bare base64 DER. Required with Clients.
 	PrivateKey string
-	// Clients are the merchants that are known. At least one.
-	Clients []Client
+	// Clients are the merchants that Antom knows, Merchants those that eftPay knows. At least one of either.
+	Clients   []Client
+	Merchants []Merchant
 	// Payments are known from the start; [Server.AddPayment] adds more.
 	Payments []Payment
 	// PaymentFunc stands in for payments that were not given; nil knows none. It is called under a lock: it has to be
@@ -37,6 +38,9 @@ type Config struct {
 	// Rules are asked from the start; [Server.AddRule] adds more.
 	Rules []Rule
 
+	// EftPay is what eftPay does where its pages are silent. The fields below it are Antom's.
+	EftPay EftPayConfig
+
 	// ForgetIdempotency makes every refund call a new refund, as if the gateway had forgotten the request ID. The real
 	// gateway never does this inside its retention; it is here so that a client that resends unsafely is caught.
 	ForgetIdempotency bool
@@ -52,7 +56,7 @@ type Config struct {
 	Notify Notify
 }
 
-// Client is a merchant.
+// Client is a merchant of Antom.
 type Client struct {
 	// ID is the value of the client-id header.
 	ID string
@@ -98,9 +102,10 @@ func (c Config) Validate() error {
 func (c Config) check() (*rsa.PrivateKey, map[string]*rsa.PublicKey, error) {
 	own, clients, err := c.keys()
 	errs := []error{err}
-	if len(c.Clients) == 0 {
-		errs = append(errs, errors.New("clients: at least one is needed"))
+	if len(c.Clients) == 0 && len(c.Merchants) == 0 {
+		errs = append(errs, errors.New("clients and merchants: at least one is needed"))
 	}
+	errs = append(errs, checkMerchants(c.Merchants), c.EftPay.Validate())
 	for _, p := range c.Payments {
 		errs = append(errs, p.Validate())
 	}
@@ -124,10 +129,14 @@ func (c Config) check() (*rsa.PrivateKey, map[string]*rsa.PublicKey, error) {
 
 // keys parses the gateway's key and the merchants', and finds clients that are named twice or not at all.
 func (c Config) keys() (*rsa.PrivateKey, map[string]*rsa.PublicKey, error) {
-	own, err := parsePrivateKey(c.PrivateKey)
+	var own *rsa.PrivateKey
 	var errs []error
-	if err != nil {
-		errs = append(errs, fmt.Errorf("private key: %w", err))
+	if c.PrivateKey != "" || len(c.Clients) > 0 {
+		key, err := parsePrivateKey(c.PrivateKey)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("private key: %w", err))
+		}
+		own = key
 	}
 	clients := make(map[string]*rsa.PublicKey, len(c.Clients))
 	for i, client := range c.Clients {

@@ -40,10 +40,20 @@ func TestAllFaultsOfAConfigurationAreReportedAtOnce(t *testing.T) {
 			{ID: "", PublicKey: base64.StdEncoding.EncodeToString([]byte("no key"))},
 		},
 		Payments: []sandbox.Payment{{
-			ID: strings.Repeat("p", 65), Currency: "hkd", Status: "LOST",
+			ID: strings.Repeat("p", 65), Currency: "hkd", Status: "LOST", Wallet: "PURSE",
 			Async:      &sandbox.Async{Status: "X", Delay: -1},
 			Settlement: &sandbox.Settlement{Currency: "USD", Price: "1/3"},
 		}},
+		Merchants: []sandbox.Merchant{
+			{Key: "S1", Secret: "x", Currency: "JPY"},
+			{Key: "S1", Secret: "x", Currency: "hkd"},
+			{Key: "S123456789012", Currency: "HKD"},
+			{Secret: "x", Currency: "HKD"},
+		},
+		EftPay: sandbox.EftPayConfig{
+			ClockWindow: -1, HideFor: -1, HideQueries: -2, Duplicate: "forget", Unknown: "guess",
+			Codes: sandbox.EftPayCodes{BadSign: "00", BadField: "0", UnknownOrder: "-1", WrongWallet: "1000", Exceeded: "OK"},
+		},
 		Rules:    []sandbox.Rule{{}},
 		MaxCalls: -1,
 		Latency:  -1,
@@ -52,7 +62,11 @@ func TestAllFaultsOfAConfigurationAreReportedAtOnce(t *testing.T) {
 	_, err = sandbox.New(cfg)
 	for _, part := range []string{
 		"private key: not an RSA key", "clients[0]: public key: not an RSA key", `clients[1]: ID "a"`, "clients[1]: public key",
-		"clients[1]: funds", "clients[2]: ID", "clients[2]: public key", "ID is not 1 to 64", "amount 0", `currency "hkd"`,
+		"clients[1]: funds", "clients[2]: ID", "clients[2]: public key",
+		`merchants[0]: currency "JPY"`, `merchants[1]: key "S1"`, "merchants[1]: currency", "merchants[2]: key", "merchants[2]: no secret",
+		"merchants[3]: key", "clock window", "hidden for -1ns, -2", `duplicate mode "forget"`, `unknown mode "guess"`,
+		`code "00" for a bad sign`, `code "0" is`, `code "-1" is`, `code "1000" is`, `code "OK" is`, `wallet "PURSE"`,
+		"ID is not 1 to 64", "amount 0", `currency "hkd"`,
 		`status "LOST"`, `async status "X"`, "async delay", "settlement in", "rule: exactly one", "max calls", "latency", "notify: a wait", "notify: URL",
 	} {
 		if !strings.Contains(fmt.Sprint(err), part) {
@@ -118,12 +132,12 @@ func TestPaymentsAndFaultsAreTheSameAfterJSON(t *testing.T) {
 	}
 	want := document{
 		Payment: sandbox.Payment{
-			ID: payment, ClientID: clientID, Minor: 5, Currency: "HKD", Status: sandbox.Unpaid,
+			ID: payment, ClientID: clientID, Minor: 5, Currency: "HKD", Status: sandbox.Unpaid, Wallet: "PAYME",
 			WindowEnd: time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC), SingleRefund: true, FullOnly: true, MinRefund: 2,
 			Async:      &sandbox.Async{Status: "S", PlainSuccess: true, Delay: 1500 * time.Millisecond, Looks: 3, Stuck: true, FailCode: "X"},
 			Settlement: &sandbox.Settlement{Currency: "USD", Price: "0.1", QuoteID: "q", NumericPrice: true},
 		},
-		Fault: sandbox.Fault{Kind: sandbox.HTTPAfter, Delay: time.Minute, HTTPStatus: 429, RetryAfter: 3, Status: "U", Code: "Y"},
+		Fault: sandbox.Fault{Kind: sandbox.HTTPAfter, Delay: time.Minute, HTTPStatus: 429, RetryAfter: 3, Status: "U", Code: "Y", Text: "Z", HideFor: time.Hour, HideQueries: 4},
 	}
 	raw, err := json.Marshal(want)
 	if err != nil {

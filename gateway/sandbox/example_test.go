@@ -39,3 +39,31 @@ func Example() {
 	}
 	// Output: moved twice: []
 }
+
+// A gateway that pays again when a refund_no is sent again, as eftPay may: what a worker must never find out.
+func ExampleServer_EftPay() {
+	secret := sandbox.NewTestSecret()
+	server, err := sandbox.New(sandbox.Config{
+		Merchants: []sandbox.Merchant{{Key: "S0000001", Secret: secret, Currency: "HKD"}},
+		Payments:  []sandbox.Payment{{ID: "20260101000001", Minor: 5000, Currency: "HKD", Wallet: "ALIPAYHK"}},
+		EftPay:    sandbox.EftPayConfig{Duplicate: sandbox.RefundAgain, Unknown: sandbox.AnswerSale},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fault := sandbox.Fault{Kind: sandbox.DropAfter, HideQueries: 2}
+	if err := server.Script(sandbox.Refund, "R1", fault); err != nil {
+		fmt.Println(err)
+	}
+	web := httptest.NewServer(server.EftPay())
+
+	// Here a worker with the secret refunds R1 against web.URL + "/VMP".
+
+	web.Close()
+	fmt.Println("moved twice:", server.Summary().Twice())
+	if err := server.Close(); err != nil {
+		fmt.Println(err)
+	}
+	// Output: moved twice: []
+}

@@ -41,6 +41,9 @@ func NewTestKeys() (Keys, error) {
 	}, nil
 }
 
+// NewTestSecret makes a fresh secret for a [Merchant]: 26 capitals and digits.
+func NewTestSecret() string { return rand.Text() }
+
 func newPair() (private, public string, err error) {
 	key, err := rsa.GenerateKey(rand.Reader, keyBits)
 	if err != nil {

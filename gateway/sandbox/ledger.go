@@ -39,18 +39,22 @@ const (
 type Entry struct {
 	// Seq counts the entries from 1.
 	Seq int64 `json:"seq"`
-	// Gateway is "antom".
-	Gateway   string `json:"gateway"`
-	ClientID  string `json:"clientId"`
+	// Gateway is "antom" or "eftpay".
+	Gateway string `json:"gateway"`
+	// ClientID is Antom's client-id or eftPay's user_confirm_key.
+	ClientID string `json:"clientId"`
+	// RequestID is Antom's refundRequestId or eftPay's refund_no. eftPay never learns the request ID behind a refund_no:
+	// who looks for a request has to look for the number that was made of it.
 	RequestID string `json:"requestId"`
 	// RefundID is the gateway's own ID. A request that was dealt with twice has two of them.
-	RefundID  string `json:"refundId"`
+	RefundID string `json:"refundId"`
+	// PaymentID is Antom's paymentId or eftPay's out_trade_no.
 	PaymentID string `json:"paymentId"`
 	// Minor is the amount in minor units of Currency.
 	Minor    int64  `json:"minor"`
 	Currency string `json:"currency"`
 	State    State  `json:"state"`
-	// Code is the gateway's result code of a Failed entry.
+	// Code is the gateway's result code, or return_status, of a Failed entry.
 	Code string `json:"code,omitempty"`
 	// Time is the moment of the state, in UTC.
 	Time time.Time `json:"time"`
@@ -67,7 +71,7 @@ type Settled struct {
 
 // Summary is the ledger added up, over Succeeded entries only.
 type Summary struct {
-	// Refunds is how often money moved, by request ID.
+	// Refunds is how often money moved, by request ID; at eftPay by refund_no.
 	Refunds map[string]int `json:"refunds"`
 	// Payments is the money refunded in minor units, by payment and currency.
 	Payments map[string]map[string]int64 `json:"payments"`
@@ -167,7 +171,11 @@ func (l *ledger) append(entry Entry) Entry {
 	defer l.mu.Unlock()
 	entry.Seq = int64(len(l.entries) + 1)
 	if entry.RefundID == "" {
-		entry.RefundID = fmt.Sprintf("%s%024d", entry.Time.Format("20060102"), entry.Seq)
+		digits := 24
+		if entry.Gateway == gatewayEftPay {
+			digits = maxNumber - len("20060102")
+		}
+		entry.RefundID = fmt.Sprintf("%s%0*d", entry.Time.Format("20060102"), digits, entry.Seq)
 	}
 	if l.file != nil {
 		line, err := json.Marshal(entry)

@@ -22,15 +22,20 @@ const (
 // Payment is one payment that may be refunded. Its zero rules are the ordinary ones: paid, refundable in parts, as
 // often as the amount allows, at any time, synchronously, settled in its own currency.
 type Payment struct {
-	// ID is Antom's paymentId.
+	// ID is Antom's paymentId or eftPay's out_trade_no. Both gateways find it, and each keeps its own count of what was
+	// refunded: give the payments of the two different IDs.
 	ID string `json:"paymentId"`
-	// ClientID is the merchant it belongs to; for others it does not exist. Empty means any merchant.
+	// ClientID is the merchant it belongs to, by client-id or user_confirm_key; for others it does not exist. Empty means
+	// any merchant.
 	ClientID string `json:"clientId,omitempty"`
 	// Minor is the amount paid, in minor units of Currency, at least 1.
 	Minor int64 `json:"minor"`
 	// Currency is the ISO 4217 code.
 	Currency string        `json:"currency"`
 	Status   PaymentStatus `json:"status,omitempty"`
+	// Wallet is eftPay's payment_type of the sale, such as ALIPAYHK; requests that name another are declined. Empty means
+	// any. Antom knows no wallets.
+	Wallet string `json:"wallet,omitempty"`
 	// WindowEnd is the moment after which refunds are refused; the zero time means never.
 	WindowEnd time.Time `json:"windowEnd,omitzero"`
 	// SingleRefund refuses a second refund, FullOnly a partial one.
@@ -41,7 +46,7 @@ type Payment struct {
 	MinRefund int64 `json:"minRefund,omitempty"`
 	// Async makes refunds asynchronous; nil means synchronous.
 	Async *Async `json:"async,omitempty"`
-	// Settlement is how the merchant is settled in another currency; nil means in the payment's own.
+	// Settlement is how Antom's merchant is settled in another currency; nil means in the payment's own.
 	Settlement *Settlement `json:"settlement,omitempty"`
 }
 
@@ -49,10 +54,10 @@ type Payment struct {
 // first look (an inquiry, or the same refund sent again) after Looks unfinished ones, whichever is first. With neither
 // set, the first look finds it final.
 type Async struct {
-	// Status is the resultStatus that goes with REFUND_IN_PROCESS: U, S or F. Empty means U; the pages do not say it:
+	// Status is Antom's resultStatus that goes with REFUND_IN_PROCESS: U, S or F. Empty means U; the pages do not say it:
 	// https://docs.antom.com/ac/cashierpay_zh-cn/refund
 	Status string `json:"status,omitempty"`
-	// PlainSuccess answers S SUCCESS without refundTime instead of REFUND_IN_PROCESS, as the in-store page has it:
+	// PlainSuccess is Antom's too: it answers S SUCCESS without refundTime instead of REFUND_IN_PROCESS, as the in-store page has it:
 	// https://docs.antom.com/ac/ams/refund
 	PlainSuccess bool `json:"plainSuccess,omitempty"`
 	// Delay is the time until the final state; 0 means that time alone does not finish it.
@@ -63,6 +68,17 @@ type Async struct {
 	Stuck bool `json:"stuck,omitempty"`
 	// FailCode, when set, makes the refund fail in the end, with this code, for example PROCESS_FAIL.
 	FailCode string `json:"failCode,omitempty"`
+}
+
+// due says whether time alone has ended the refund.
+func (a *Async) due(accepted, now time.Time) bool {
+	return !a.Stuck && a.Delay > 0 && !now.Before(accepted.Add(a.Delay))
+}
+
+// ended says whether a look, the last of these, ends the refund.
+func (a *Async) ended(accepted time.Time, looks int, now time.Time) bool {
+	byLooks := a.Looks > 0 || a.Delay == 0
+	return a.due(accepted, now) || !a.Stuck && byLooks && looks > a.Looks
 }
 
 type plainAsync Async
@@ -119,6 +135,9 @@ func (p Payment) Validate() error {
 	}
 	if p.Status != Paid && p.Status != Cancelled && p.Status != Unpaid {
 		errs = append(errs, fmt.Errorf("payment %q: status %q", p.ID, p.Status))
+	}
+	if p.Wallet != "" && !isWallet(p.Wallet) {
+		errs = append(errs, fmt.Errorf("payment %q: wallet %q", p.ID, p.Wallet))
 	}
 	if a := p.Async; a != nil {
 		if a.Status != "" && a.Status != statusS && a.Status != statusF && a.Status != statusU {

@@ -24,11 +24,14 @@ const (
 const million = 1_000_000
 
 // Rule decides which calls are hit by a fault, in exactly one of four ways: a script of a request ID, the first calls,
-// every n-th call, or by chance. Rules are asked in the order in which they were added, and the first that fires wins;
+// every n-th call, or by chance. What is called the request ID is refund_no at eftPay. Rules are asked in the order in which they were added, and the first that fires wins;
 // counting rules count the calls that another rule takes, too.
 type Rule struct {
 	// ID is given by the server.
 	ID string `json:"id,omitempty"`
+	// Gateway narrows the rule to "antom" or "eftpay". Empty means both; or, when a fault of the rule exists at one
+	// gateway only, that one.
+	Gateway string `json:"gateway,omitempty"`
 	// Operation narrows the rule to one operation; empty means both.
 	Operation Operation `json:"operation,omitempty"`
 	// Faults: a script uses them up one per call; the others use them in turn, or drawn by chance.
@@ -69,19 +72,43 @@ func (r Rule) Validate() error {
 	if r.Operation != AnyOperation && r.Operation != Refund && r.Operation != Inquiry {
 		errs = append(errs, fmt.Errorf("rule: operation %q", r.Operation))
 	}
+	if r.Gateway != "" && r.Gateway != gatewayAntom && r.Gateway != gatewayEftPay {
+		errs = append(errs, fmt.Errorf("rule: gateway %q", r.Gateway))
+	}
 	if len(r.Faults) == 0 {
 		errs = append(errs, errors.New("rule: no faults"))
 	}
+	side := r.side()
 	for _, f := range r.Faults {
 		errs = append(errs, f.Validate())
 		if f.Kind == UnknownHalfway && r.Operation != Refund {
 			errs = append(errs, fmt.Errorf("rule: %q is for operation %q only", f.Kind, Refund))
 		}
+		if f.hides() && r.Operation != Refund {
+			errs = append(errs, fmt.Errorf("rule: hiding is for operation %q only", Refund))
+		}
+		if own := f.gateway(); own != "" && own != side {
+			errs = append(errs, fmt.Errorf("rule: %q is for gateway %q, the rule for %q", f.Kind, own, side))
+		}
 	}
 	return errors.Join(errs...)
 }
 
+// side is the gateway the rule is for; empty means both.
+func (r Rule) side() string {
+	if r.Gateway != "" {
+		return r.Gateway
+	}
+	for _, f := range r.Faults {
+		if own := f.gateway(); own != "" {
+			return own
+		}
+	}
+	return ""
+}
+
 type callKey struct {
+	gateway   string
 	operation Operation
 	requestID string
 }
@@ -89,6 +116,7 @@ type callKey struct {
 // armed is a rule with its counters.
 type armed struct {
 	rule Rule
+	side string
 	// calls counts the calls seen; perRequest the same by request, kept only by rules that ask for it.
 	calls      int
 	perRequest map[callKey]int
@@ -109,7 +137,7 @@ func (p *plan) add(r Rule) string {
 	p.last++
 	r.ID = strconv.Itoa(p.last)
 	r.Faults = slices.Clone(r.Faults)
-	p.rules = append(p.rules, &armed{rule: r, perRequest: map[callKey]int{}})
+	p.rules = append(p.rules, &armed{rule: r, side: r.side(), perRequest: map[callKey]int{}})
 	return r.ID
 }
 
@@ -139,13 +167,13 @@ func (p *plan) list() []Rule {
 }
 
 // next is the fault of this call; None most of the time.
-func (p *plan) next(op Operation, requestID string) Fault {
+func (p *plan) next(gateway string, op Operation, requestID string) Fault {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	hit := Fault{Kind: None}
 	found := false
 	for _, a := range p.rules {
-		if a.rule.Operation != AnyOperation && a.rule.Operation != op {
+		if a.side != "" && a.side != gateway || a.rule.Operation != AnyOperation && a.rule.Operation != op {
 			continue
 		}
 		if a.rule.RequestID != "" {
@@ -156,7 +184,7 @@ func (p *plan) next(op Operation, requestID string) Fault {
 			}
 			continue
 		}
-		if f, ok := a.count(callKey{op, requestID}); ok && !found {
+		if f, ok := a.count(callKey{gateway, op, requestID}); ok && !found {
 			hit, found = f, true
 		}
 	}
@@ -176,7 +204,7 @@ func (a *armed) count(key callKey) (Fault, bool) {
 	faults := a.rule.Faults
 	switch {
 	case a.rule.PerMillion > 0:
-		draw := a.draw(key, n)
+		draw := draw(a.rule.Seed, key.operation, key.requestID, n)
 		return faults[draw/million%uint64(len(faults))], draw%million < uint64(a.rule.PerMillion)
 	case a.rule.First > 0:
 		return faults[(n-1)%len(faults)], n <= a.rule.First
@@ -186,13 +214,13 @@ func (a *armed) count(key callKey) (Fault, bool) {
 }
 
 // draw hashes what names the call, so that neither the clock nor the order of arrival has a say.
-func (a *armed) draw(key callKey, n int) uint64 {
+func draw(seed uint64, op Operation, requestID string, n int) uint64 {
 	h := fnv.New64a()
 	var number [16]byte
-	binary.BigEndian.PutUint64(number[:8], a.rule.Seed)
+	binary.BigEndian.PutUint64(number[:8], seed)
 	binary.BigEndian.PutUint64(number[8:], uint64(n)) //nolint:gosec // A count of calls is never negative.
 	_, _ = h.Write(number[:])
-	_, _ = h.Write([]byte(string(key.operation) + "\x00" + key.requestID))
+	_, _ = h.Write([]byte(string(op) + "\x00" + requestID))
 	// FNV leaves similar inputs with similar high bits; this finalizer (MurmurHash3) spreads them.
 	x := h.Sum64()
 	x ^= x >> 33

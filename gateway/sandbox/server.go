@@ -14,15 +14,17 @@ const notifyTimeout = 10 * time.Second
 
 // Server is the fake gateway. Its methods may be called from any goroutine.
 type Server struct {
-	cfg      Config
-	key      *rsa.PrivateKey
-	clients  map[string]*rsa.PublicKey
-	payments *payments
-	ledger   *ledger
-	antom    *antomBook
-	faults   *plan
-	calls    *callLog
-	notifier *http.Client
+	cfg       Config
+	key       *rsa.PrivateKey
+	clients   map[string]*rsa.PublicKey
+	merchants map[string]Merchant
+	payments  *payments
+	ledger    *ledger
+	antom     *antomBook
+	eftpay    *eftpayBook
+	faults    *plan
+	calls     *callLog
+	notifier  *http.Client
 
 	// closed ends every wait of the server. spawnFunc starts a goroutine whose context ends with it.
 	closed    <-chan struct{}
@@ -44,13 +46,18 @@ func New(cfg Config) (*Server, error) {
 	if cfg.MaxCalls == 0 {
 		cfg.MaxCalls = defaultMaxCalls
 	}
+	cfg.EftPay = cfg.EftPay.withDefaults()
+	merchants := make(map[string]Merchant, len(cfg.Merchants))
+	for _, merchant := range cfg.Merchants {
+		merchants[merchant.Key] = merchant
+	}
 	led, err := openLedger(cfg.LedgerPath)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Server{
-		cfg: cfg, key: key, clients: clients, ledger: led,
+		cfg: cfg, key: key, clients: clients, merchants: merchants, ledger: led,
 		payments: newPayments(cfg.Payments, cfg.PaymentFunc),
 		faults:   &plan{}, calls: newCallLog(cfg.MaxCalls),
 		notifier: cfg.Notify.HTTPClient,
@@ -61,6 +68,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.spawnFunc = func(task func(context.Context)) { s.tasks.Go(func() { task(ctx) }) }
 	s.antom = newAntomBook(cfg, s.payments, led, s.announce)
+	s.eftpay = newEftPayBook(cfg.EftPay, s.payments, led)
 	for _, r := range cfg.Rules {
 		s.faults.add(r)
 	}
@@ -89,7 +97,7 @@ func (s *Server) AddPayment(more ...Payment) error {
 	return nil
 }
 
-// AddFunds adds minor units to what the merchant can refund from. A currency that had no limit has one from now on.
+// AddFunds adds minor units to what Antom's merchant can refund from. A currency that had no limit has one from now on.
 func (s *Server) AddFunds(clientID, currency string, minor int64) error {
 	if _, ok := s.clients[clientID]; !ok || !isCurrency(currency) || minor < 0 {
 		return fmt.Errorf("add funds: client %q, %d %q: not known, or not an amount", clientID, minor, currency)
@@ -106,7 +114,7 @@ func (s *Server) AddRule(r Rule) (string, error) {
 	return s.faults.add(r), nil
 }
 
-// Script adds a rule that uses up the faults one per call of this request ID.
+// Script adds a rule that uses up the faults one per call of this request ID, or refund_no.
 func (s *Server) Script(op Operation, requestID string, faults ...Fault) error {
 	_, err := s.AddRule(Rule{Operation: op, RequestID: requestID, Faults: faults})
 	return err
@@ -117,27 +125,34 @@ func (s *Server) ClearRules() { s.faults.clear() }
 
 // Ledger returns all entries in order. Asynchronous refunds whose time has come are finished first.
 func (s *Server) Ledger() []Entry {
-	s.antom.finishDue(time.Now())
+	s.finishDue()
 	return s.ledger.all()
 }
 
-// Entries returns the entries of one request ID in order, of all merchants.
+// Entries returns the entries of one request ID, or refund_no, in order, of all merchants.
 func (s *Server) Entries(requestID string) []Entry {
-	s.antom.finishDue(time.Now())
+	s.finishDue()
 	return s.ledger.of(requestID)
 }
 
 // Summary adds the ledger up.
 func (s *Server) Summary() Summary {
-	s.antom.finishDue(time.Now())
+	s.finishDue()
 	return s.ledger.summary()
 }
 
-// Calls returns the logged calls that named this request ID, in order of arrival, refused ones included.
+// Calls returns the logged calls that named this request ID, or refund_no, in order of arrival, refused ones included.
 func (s *Server) Calls(requestID string) []Call { return s.calls.of(requestID) }
 
 // Overlaps says how many refund calls were open at the same time.
 func (s *Server) Overlaps() Overlaps { return s.calls.overlaps() }
+
+// finishDue ends the refunds whose delay has passed.
+func (s *Server) finishDue() {
+	now := time.Now()
+	s.antom.finishDue(now)
+	s.eftpay.finishDue(now)
+}
 
 // spawn runs a task that Close waits for; after Close it does nothing.
 func (s *Server) spawn(task func(context.Context)) {
