@@ -110,7 +110,7 @@ func (p *Processor) consult(ctx context.Context, acct Account, in input, c claim
 }
 
 // maySend says whether the refund may be sent after an inquiry. A first send may follow a verified absence, or a verified
-// answer that shows none where the record was absent too. A resend may, as long as the gateway's own contract makes it
+// answer that shows none: our own record says as well that nothing was sent. A resend may, as long as the gateway's own contract makes it
 // safe, follow an absence, or carry on a refund that the gateway began and never said to have accepted: such a one may
 // stay unfinished until it is sent again (https://docs.antom.com/ac/ams/idempotency). An accepted refund is left to finish by itself.
 //
@@ -118,7 +118,7 @@ func (p *Processor) consult(ctx context.Context, acct Account, in input, c claim
 // that died before it stored its refusal, and the resend would be the first send.
 func maySend(acct Account, in input, c claimed, inquiry Result) bool {
 	if !c.Record.MaybeSent {
-		return inquiry.Verdict == Absent || inquiry.ShowsNone && c.Fresh
+		return inquiry.Verdict == Absent || inquiry.ShowsNone
 	}
 	if c.CapExceeded || in.expired(c.Claim) {
 		return false

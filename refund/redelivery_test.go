@@ -254,6 +254,23 @@ func TestAGatewayThatIsInquiredFirstIsSentOnlyWhatItDoesNotShow(t *testing.T) {
 	}
 }
 
+// The first inquiry failed, so the request waited unsent; the next one shows none.
+func TestARequestThatWaitedUnsentIsSentOnceAnInquiryShowsNone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		acct := b.account()
+		acct.InquireFirst, acct.ResendWindow = true, 0
+		b.Processor = b.processor(t, acct)
+		b.gateway.inquiries = []answer{verdict(refund.Unknown), {Result: refund.Result{Verdict: refund.Unknown, ShowsNone: true}}}
+		b.gateway.refunds = []answer{succeeded()}
+		b.run(t, b.message(t))
+		b.runCopy(t, b.copyMessage(t))
+		wantEqual(t, "calls", []string{"inquire", "inquire", "refund"}, b.gateway.called())
+		wantEqual(t, "outcomes", []string{"retry-pending GATEWAY_UNAVAILABLE 1/1", "success REFUNDED 1/2"}, status(b.outcomes(t)))
+	})
+}
+
 func TestTheFrozenAccountIsKeptWhenTheDefaultChanges(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -76,7 +76,7 @@ type Result struct {
 	// InquireNow: the refund was accepted and is probably finished; one inquiry at once, in place, can prove it.
 	InquireNow bool
 	// ShowsNone: a verified inquiry that shows no refund of ours, and does not prove that there is none. It lets the first
-	// send of a request go whose record was absent, and nothing else. Its verdict is Unknown.
+	// send of a request go that was never sent by its record, and nothing else. Its verdict is Unknown.
 	ShowsNone bool
 	// Review: evidence contradicts itself; no retry can settle it, only a person's look.
 	Review bool

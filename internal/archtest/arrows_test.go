@@ -48,13 +48,14 @@ func arrows() map[string]arrow {
 		"internal/kafka":  {own: []string{"schemas"}, libs: []string{kafkaGo}},
 		"gateway":         {own: []string{"refund", "schemas"}, libs: []string{zerolog, prometheus, "golang.org/x/time/rate"}},
 		"gateway/antom":   {own: []string{"gateway", "refund", "schemas"}, libs: []string{zerolog, prometheus}},
+		"gateway/eftpay":  {own: []string{"gateway", "refund", "schemas"}, libs: []string{zerolog, prometheus}},
 		"gateway/sandbox": {libs: []string{zerolog}},
 
 		"internal/config":  {own: []string{"schemas"}, libs: []string{kong, "github.com/goccy/go-yaml", kafkaGo + "/sasl"}},
 		"internal/observe": {libs: []string{zerolog, prometheus}},
 		"internal/worker": {
 			own: []string{
-				"schemas", "refund", "consumer", "producer", "dedupe", "gateway", "gateway/antom",
+				"schemas", "refund", "consumer", "producer", "dedupe", "gateway", "gateway/antom", "gateway/eftpay",
 				"internal/config", "internal/kafka", "internal/observe",
 			},
 			libs: []string{kafkaGo, goRedis, zerolog, prometheus, backoff, xsync},
@@ -174,6 +175,7 @@ func TestNoPackageReachesWhatItMustNotKnow(t *testing.T) {
 		{"schemas", []string{module, kafkaGo, goRedis, zerolog, "net/http"}, "the contract is a leaf"},
 		{"refund", drivers, "the core knows no broker and no store"},
 		{"gateway/antom", drivers, "a gateway knows no broker and no store"},
+		{"gateway/eftpay", drivers, "a gateway knows no broker and no store"},
 		{"gateway/sandbox", slices.Concat(drivers, []string{module}), "the oracle shares no code with what it judges"},
 		{"dedupe", []string{kafkaGo, module + "/consumer", module + "/producer", module + "/gateway"}, "adapters never meet"},
 		{"consumer", []string{goRedis, module + "/dedupe", module + "/producer", module + "/gateway"}, "adapters never meet"},

@@ -70,6 +70,11 @@ func plants() []planted {
 		{"gateway/antom", own("gateway/sandbox"), true},
 		{"gateway/antom", own("producer"), true},
 		{"gateway/antom", "net/rpc", true},
+		{"gateway/antom", own("gateway/eftpay"), true},
+		{"gateway/eftpay", own("gateway"), false},
+		{"gateway/eftpay", own("gateway/antom"), true},
+		{"gateway/eftpay", own("gateway/sandbox"), true},
+		{"gateway/eftpay", own("dedupe"), true},
 
 		{"gateway/sandbox", "net/http", false},
 		{"gateway/sandbox", zerolog, false},

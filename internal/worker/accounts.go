@@ -9,6 +9,7 @@ import (
 
 	"refundworker/gateway"
 	"refundworker/gateway/antom"
+	"refundworker/gateway/eftpay"
 	"refundworker/internal/config"
 	"refundworker/refund"
 	"refundworker/schemas"
@@ -56,7 +57,17 @@ func newAccount(cfg config.Config, a config.Account, log zerolog.Logger, metrics
 			ResendWindow: antomResendWindow, AdmitFunc: limit.Admit,
 		}, nil
 	case schemas.EftPay:
-		return refund.Account{}, errors.New("gateway eftpay: this build has no eftPay client yet; remove the account")
+		if a.ResendAfterAbsent {
+			return refund.Account{}, errors.New("resend_after_absent: this build never sends to eftPay twice; remove the setting")
+		}
+		client, err := eftpay.New(eftpayConfig(cfg, a), log, metrics)
+		if err != nil {
+			return refund.Account{}, err
+		}
+		return refund.Account{
+			Name: a.Name, Gateway: a.Gateway, Client: client, KeyFunc: eftpay.Key,
+			InquireFirst: a.InquireFirst, AdmitFunc: limit.Admit,
+		}, nil
 	}
 	return refund.Account{}, fmt.Errorf("gateway %q: not known", a.Gateway)
 }
@@ -69,6 +80,13 @@ func antomConfig(cfg config.Config, a config.Account) antom.Config {
 	return antom.Config{
 		Name: a.Name, BaseURL: a.BaseURL, ClientID: a.ClientID, PrivateKey: antom.Secret(a.PrivateKey.Reveal()),
 		AntomPublicKeys: public, KeyVersion: a.KeyVersion, InFlight: a.InFlight, Timeout: cfg.Limits.GatewayTimeout,
+	}
+}
+
+func eftpayConfig(cfg config.Config, a config.Account) eftpay.Config {
+	return eftpay.Config{
+		Name: a.Name, BaseURL: a.BaseURL, UserConfirmKey: a.UserConfirmKey, Secret: eftpay.Secret(a.Secret.Reveal()),
+		Currency: a.Currency, NotFoundStatus: a.NotFoundStatus, InFlight: a.InFlight, Timeout: cfg.Limits.GatewayTimeout,
 	}
 }
 

@@ -30,7 +30,7 @@ func load(t *testing.T, yaml string) config.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := map[string]string{"w.yaml": yaml, "merchant.key": keys.MerchantPrivate, "antom.key": keys.GatewayPublic, "bad.key": "not a key"}
+	files := map[string]string{"w.yaml": yaml, "merchant.key": keys.MerchantPrivate, "antom.key": keys.GatewayPublic, "bad.key": "not a key", "eftpay.secret": "TESTSECRET0123456789"}
 	cfg, err := config.Load(config.Flags{File: "w.yaml"}, config.WithoutAccounts, filesOf(files))
 	if err != nil {
 		t.Fatal(err)
@@ -59,6 +59,20 @@ func filesOf(files map[string]string) config.Source {
 func account(name string) string {
 	return fmt.Sprintf("  - {name: %s, gateway: antom, base_url: \"http://127.0.0.1:1\", client_id: C1, private_key: \"file:merchant.key\", "+
 		"antom_public_key: \"file:antom.key\"}\n", name)
+}
+
+const eftpayAccount = "  - {name: e, gateway: eftpay, base_url: \"http://127.0.0.1:1/VMP\", user_confirm_key: S1, secret: \"file:bad.key\", currency: HKD"
+
+func TestAnEftpayAccountIsInquiredFirstAndNeverSentTwice(t *testing.T) {
+	t.Parallel()
+	all, err := accountsOf(t, "accounts:\n"+strings.Replace(eftpayAccount, "bad.key", "eftpay.secret", 1)+"}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	acct, err := all.Account(schemas.EftPay, "e")
+	if err != nil || !acct.InquireFirst || acct.ResendWindow != 0 || len(acct.KeyFunc("rf-1")) != 28 {
+		t.Errorf("%+v, %v", acct, err)
+	}
 }
 
 func accountsOf(t *testing.T, yaml string) (*Accounts, error) {
@@ -108,10 +122,10 @@ func TestAnAccountThatCannotWorkIsNamedInTheError(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ yaml, want string }{
 		"a key that is no key": {strings.Replace("accounts:\n"+account("hk"), "merchant.key", "bad.key", 1), "accounts[0] hk"},
-		"a gateway without a client in this build": {
-			"accounts:\n  - {name: e, gateway: eftpay, base_url: \"http://127.0.0.1:1/VMP\", user_confirm_key: S1, secret: \"file:bad.key\", currency: HKD}\n",
-			"accounts[0] e: gateway eftpay",
+		"a setting that no build honours yet": {
+			"accounts:\n" + eftpayAccount + ", resend_after_absent: true}\n", "accounts[0] e: resend_after_absent",
 		},
+		"a secret that is none": {"accounts:\n" + eftpayAccount + "}\n", "accounts[0] e"},
 	} {
 		_, err := accountsOf(t, tc.yaml)
 		if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "not a key") {
