@@ -35,16 +35,21 @@ type book struct {
 	messages   []message
 	requests   map[string]*request
 	rejections map[schemas.Origin]schemas.Rejection
+	// keys are the request IDs by what the gateways call them.
+	keys map[string]string
 	// unreadable are results that break their own schema.
 	unreadable []string
 }
 
 func newBook() *book {
-	return &book{requests: make(map[string]*request), rejections: make(map[schemas.Origin]schemas.Rejection)}
+	return &book{
+		requests: make(map[string]*request), rejections: make(map[schemas.Origin]schemas.Rejection), keys: make(map[string]string),
+	}
 }
 
 func (b *book) sent(l *line, origin schemas.Origin) {
 	b.messages = append(b.messages, message{line: l, origin: origin})
+	b.keys[gatewayKey(l.command)] = l.command.RequestID
 }
 
 // end is what became of a message.

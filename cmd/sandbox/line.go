@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base32"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -146,11 +148,23 @@ func payments(lines []line) (given []sandbox.Payment, rule func(string) (sandbox
 	}
 }
 
+// gatewayKey is what a gateway calls a request: Antom takes the request ID as it is; eftPay's refund_no is "R" and the
+// first 27 characters of base32(SHA-256(request ID)). It is written down here a second time, as an oracle should.
+func gatewayKey(cmd schemas.Command) string {
+	if cmd.Gateway != schemas.EftPay {
+		return cmd.RequestID
+	}
+	sum := sha256.Sum256([]byte(cmd.RequestID))
+	return "R" + base32.StdEncoding.EncodeToString(sum[:])[:27]
+}
+
 func rules(lines []line) []sandbox.Rule {
 	var list []sandbox.Rule
 	for _, l := range lines {
 		if len(l.Faults) > 0 {
-			list = append(list, sandbox.Rule{RequestID: l.command.RequestID, Operation: sandbox.Refund, Faults: l.Faults})
+			list = append(list, sandbox.Rule{
+				Gateway: string(l.command.Gateway), RequestID: gatewayKey(l.command), Operation: sandbox.Refund, Faults: l.Faults,
+			})
 		}
 	}
 	return list

@@ -92,7 +92,7 @@ func play(ctx context.Context, c cli, lines []line, stdout, stderr io.Writer) (a
 			agrees, err = false, stopErr
 		}
 	}()
-	_, _ = fmt.Fprintf(stdout, "kafka %s · redis %s · antom %s\n\n", st.kafkaAddr(), st.redis.Addr(), st.gatewayURL)
+	_, _ = fmt.Fprintf(stdout, "kafka %s · redis %s · gateways %s\n\n", st.kafkaAddr(), st.redis.Addr(), st.gatewayURL)
 
 	book := newBook()
 	feeding, cancel := context.WithTimeout(ctx, c.Timeout)

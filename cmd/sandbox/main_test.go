@@ -59,9 +59,9 @@ func TestTheBuiltInSetIsReconciled(t *testing.T) {
 
 func TestAnExpectationThatDoesNotHoldIsToldAndExitsWith1(t *testing.T) {
 	t.Parallel()
-	path := file(t, `{"send":{"schemaVersion":1,"requestId":"rf-1","gateway":"antom","paymentId":"missing-1","amount":{"currency":"HKD","value":"1"}},`+
+	path := file(t, `{"send":{"schemaVersion":1,"requestId":"rf-1","gateway":"antom","account":"hk-stores","paymentId":"missing-1","amount":{"currency":"HKD","value":"1"}},`+
 		`"expect":{"status":"success","code":"REFUNDED"}}`+"\n\n"+
-		`{"send":{"schemaVersion":1,"requestId":"rf-2","gateway":"antom","paymentId":"p-1","amount":{"currency":"HKD","value":"1"}},`+
+		`{"send":{"schemaVersion":1,"requestId":"rf-2","gateway":"antom","account":"hk-stores","paymentId":"p-1","amount":{"currency":"HKD","value":"1"}},`+
 		`"faults":[{"kind":"unknown-before"}],"expect":{"status":"retry-pending","code":"NEEDS_REVIEW"}}`)
 	code, stdout, stderr := call(t.Context(), "--file", path, "--timeout", "8s")
 	if code != exitFailed {
@@ -122,7 +122,7 @@ func TestServeStaysUpUntilItIsTold(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var out, errs syncBuffer
-	path := file(t, `{"send":{"schemaVersion":1,"requestId":"rf-1","gateway":"antom","paymentId":"p-1","amount":{"currency":"HKD","value":"1"}}}`)
+	path := file(t, `{"send":{"schemaVersion":1,"requestId":"rf-1","gateway":"antom","account":"hk-stores","paymentId":"p-1","amount":{"currency":"HKD","value":"1"}}}`)
 	done := make(chan int, 1)
 	go func() { done <- run(ctx, []string{"--serve", "--file", path}, &out, &errs) }()
 	for !strings.Contains(out.String(), "kcat -b 127.0.0.1:") {

@@ -27,7 +27,8 @@ func (b *book) report(out io.Writer, ledger []sandbox.Entry) bool {
 	moved := make(map[string][]sandbox.Entry)
 	for _, e := range ledger {
 		if e.State == sandbox.Succeeded {
-			moved[e.RequestID] = append(moved[e.RequestID], e)
+			id := cmp.Or(b.keys[e.RequestID], e.RequestID)
+			moved[id] = append(moved[id], e)
 		}
 	}
 	b.print(out, moved)

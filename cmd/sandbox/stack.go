@@ -22,7 +22,10 @@ import (
 )
 
 const (
-	clientID   = "SANDBOX_DEMO_CLIENT"
+	// Two accounts at Antom and one at eftPay.
+	clientHK   = "SANDBOX_DEMO_HK"
+	clientSG   = "SANDBOX_DEMO_SG"
+	merchant   = "S0000001"
 	stopWithin = 10 * time.Second
 )
 
@@ -58,24 +61,31 @@ func startStack(ctx context.Context, lines []line, level string, stderr io.Write
 	if err != nil {
 		return st, err
 	}
-	if err := st.startGateway(ctx, lines, keys); err != nil {
+	secret := sandbox.NewTestSecret()
+	if err := st.startGateway(ctx, lines, keys, secret); err != nil {
 		return st, err
 	}
 	if st.client, err = kgo.NewClient(kgo.SeedBrokers(st.kafka.ListenAddrs()...), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil))); err != nil {
 		return st, fmt.Errorf("connect to the embedded kafka: %w", err)
 	}
-	return st, st.startWorker(ctx, keys, level, stderr)
+	return st, st.startWorker(ctx, keys, secret, level, stderr)
 }
 
 func (st *stack) kafkaAddr() string { return strings.Join(st.kafka.ListenAddrs(), ",") }
 
-func (st *stack) startGateway(ctx context.Context, lines []line, keys sandbox.Keys) error {
+func (st *stack) startGateway(ctx context.Context, lines []line, keys sandbox.Keys, secret string) error {
 	given, rule := payments(lines)
 	var err error
 	st.gateway, err = sandbox.New(sandbox.Config{ //nolint:contextcheck // the gateway lives until it is closed
 		PrivateKey: keys.GatewayPrivate,
 		// 500 yen in the till: one of the lines asks for more.
-		Clients:  []sandbox.Client{{ID: clientID, PublicKey: keys.MerchantPublic, Funds: map[string]int64{"JPY": 500}}},
+		Clients: []sandbox.Client{
+			{ID: clientHK, PublicKey: keys.MerchantPublic, Funds: map[string]int64{"JPY": 500}},
+			{ID: clientSG, PublicKey: keys.MerchantPublic},
+		},
+		Merchants: []sandbox.Merchant{{Key: merchant, Secret: secret, Currency: "HKD"}},
+		// The worst that eftPay may do with a repeated refund: move the money again.
+		EftPay:   sandbox.EftPayConfig{Duplicate: sandbox.RefundAgain},
 		Payments: given, PaymentFunc: rule, Rules: rules(lines),
 	})
 	if err != nil {
@@ -86,29 +96,35 @@ func (st *stack) startGateway(ctx context.Context, lines []line, keys sandbox.Ke
 		return fmt.Errorf("start the sandbox gateway: %w", err)
 	}
 	st.gatewayURL = "http://" + listener.Addr().String()
-	st.server = &http.Server{Handler: st.gateway.Antom(), ReadHeaderTimeout: 5 * time.Second}
+	gateways := http.NewServeMux()
+	gateways.Handle("/ams/", st.gateway.Antom())
+	gateways.Handle("/VMP/", st.gateway.EftPay())
+	st.server = &http.Server{Handler: gateways, ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = st.server.Serve(listener) }() // ends with st.server.Close
 	return nil
 }
 
 // startWorker configures the worker as a person would, by a file and secrets, only that both are in memory.
-func (st *stack) startWorker(ctx context.Context, keys sandbox.Keys, level string, stderr io.Writer) error {
+func (st *stack) startWorker(ctx context.Context, keys sandbox.Keys, secret, level string, stderr io.Writer) error {
 	if level == "off" {
 		level, stderr = "error", io.Discard
 	}
 	files := map[string]string{
 		"sandbox.yaml": fmt.Sprintf(`
-kafka: {brokers: [%q], partitions: 6, replication: 1, min_insync: 1}
-redis: {addresses: [%q]}
+kafka: {brokers: [%[1]q], partitions: 6, replication: 1, min_insync: 1}
+redis: {addresses: [%[2]q]}
 limits: {gateway_timeout: 2s, lease: 15s, horizon: 24h}
 retry: {tiers: [1s, 2s, 10s, 1m]}
 http: {listen: "127.0.0.1:0"}
-log: {level: %q}
+log: {level: %[3]q}
 accounts:
-  - {name: demo, gateway: antom, base_url: %q, client_id: %s, private_key: "file:merchant.key", antom_public_key: "file:antom.key"}
-`, st.kafkaAddr(), st.redis.Addr(), level, st.gatewayURL, clientID),
-		"merchant.key": keys.MerchantPrivate,
-		"antom.key":    keys.GatewayPublic,
+  - {name: hk-stores, gateway: antom, base_url: %[4]q, client_id: %[5]s, private_key: "file:merchant.key", antom_public_key: "file:antom.key"}
+  - {name: sg-stores, gateway: antom, base_url: %[4]q, client_id: %[6]s, private_key: "file:merchant.key", antom_public_key: "file:antom.key"}
+  - {name: eftpay-hk, gateway: eftpay, base_url: %[7]q, user_confirm_key: %[8]s, secret: "file:eftpay.secret", currency: HKD}
+`, st.kafkaAddr(), st.redis.Addr(), level, st.gatewayURL, clientHK, clientSG, st.gatewayURL+"/VMP", merchant),
+		"eftpay.secret": secret,
+		"merchant.key":  keys.MerchantPrivate,
+		"antom.key":     keys.GatewayPublic,
 	}
 	var err error
 	st.cfg, err = config.Load(config.Flags{File: "sandbox.yaml"}, config.WithAccounts, config.Source{

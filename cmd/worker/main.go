@@ -73,7 +73,7 @@ func run(ctx context.Context, args []string, src config.Source, stdout, stderr i
 	exit := -1
 	parser, err := kong.New(&c,
 		kong.Name("worker"),
-		kong.Description("Refunds from Kafka, once each: claimed in Redis, sent to Antom, answered with outcome events."),
+		kong.Description("Refunds from Kafka, once each: claimed in Redis, sent to Antom or eftPay, answered with outcome events."),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exit = code }),
 		kong.ValueFormatter(config.FlagHelp),

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"refundworker/gateway/sandbox"
 )
 
 const (
@@ -17,7 +19,7 @@ func TestAThousandMixedCommandsComeToTheirEndsWithAWorkerJoiningHalfWay(t *testi
 	eachBackend(t, func(t *testing.T, b backend) {
 		t.Helper()
 		m := mixed(t, messages)
-		s := newSetup(t, b, m.rules)
+		s := newSetup(t, b, sandbox.RefundAgain, m.rules)
 		first := s.startWorker(t)
 		first.ready(t)
 		s.produce(t.Context(), t, m.records[:messages/2])
@@ -40,23 +42,30 @@ func TestAThousandMixedCommandsComeToTheirEndsWithAWorkerJoiningHalfWay(t *testi
 	})
 }
 
+// In each of the three ways in which eftPay may treat a repeated refund: the money moves once in all of them.
 func TestAKilledWorkerLosesNothingAndRepeatsNoRefund(t *testing.T) {
-	eachBackend(t, func(t *testing.T, b backend) {
-		t.Helper()
-		m := mixed(t, messages)
-		s := newSetup(t, b, m.rules)
-		first := s.startWorker(t)
-		first.ready(t)
-		s.produce(t.Context(), t, m.records)
-		until(t, "a third of the commands", settleWithin, func(ctx context.Context) bool { return s.committed(ctx, t) >= messages/3 })
-		first.kill(t)
-		if done := s.committed(t.Context(), t); done >= messages {
-			t.Fatalf("the worker was done (%d) before it was killed: the test shows nothing", done)
-		}
+	for _, mode := range []sandbox.DuplicateMode{sandbox.RefundAgain, sandbox.Replay, sandbox.Reject} {
+		t.Run(string(mode), func(t *testing.T) {
+			eachBackend(t, func(t *testing.T, b backend) {
+				t.Helper()
+				if b.name == "embedded" && mode != sandbox.RefundAgain {
+					t.Skip("the other modes run on the real parts")
+				}
+				m := mixed(t, messages)
+				s := newSetup(t, b, mode, m.rules)
+				s.startWorker(t).ready(t)
+				s.produce(t.Context(), t, m.records)
+				until(t, "a third of the commands", settleWithin, func(ctx context.Context) bool { return s.committed(ctx, t) >= messages/3 })
+				s.killWorker(t)
+				if done := s.committed(t.Context(), t); done >= messages {
+					t.Fatalf("the worker was done (%d) before it was killed: the test shows nothing", done)
+				}
 
-		s.startWorker(t)
-		s.audit(t, m, s.settled(t, m))
-	})
+				s.startWorker(t)
+				s.audit(t, m, s.settled(t, m))
+			})
+		})
+	}
 }
 
 func TestWhileRedisIsAwayNothingIsCalledAndNothingCommitted(t *testing.T) {
@@ -64,7 +73,7 @@ func TestWhileRedisIsAwayNothingIsCalledAndNothingCommitted(t *testing.T) {
 		t.Helper()
 		const outage = 10 * time.Second
 		m := mixed(t, messages)
-		s := newSetup(t, b, m.rules)
+		s := newSetup(t, b, sandbox.RefundAgain, m.rules)
 		w := s.startWorker(t)
 		w.ready(t)
 		s.produce(t.Context(), t, m.records)

@@ -18,7 +18,12 @@ import (
 	"refundworker/internal/kafka/kafkatest"
 )
 
-const client = "SANDBOX_E2E_CLIENT"
+const (
+	client   = "SANDBOX_E2E_CLIENT"
+	merchant = "S0000001"
+
+	partitions = 6
+)
 
 // sharedKeys are made once: two RSA pairs cost a good part of a second.
 var sharedKeys = sync.OnceValues(sandbox.NewTestKeys)
@@ -30,28 +35,36 @@ type setup struct {
 	config  string
 	gateway *sandbox.Server
 	keys    sandbox.Keys
+	// secret is eftPay's, of the one merchant.
+	secret  string
 	workers []*process
+	// killed: a worker was ended as by a crash.
+	killed bool
 
 	mu         sync.Mutex
 	signatures []string
 }
 
 // newSetup starts the gateway, writes the worker's configuration and runs `worker init`.
-func newSetup(t *testing.T, b backend, rules []sandbox.Rule) *setup {
+func newSetup(t *testing.T, b backend, mode sandbox.DuplicateMode, rules []sandbox.Rule) *setup {
 	t.Helper()
 	keys, err := sharedKeys()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &setup{backend: b, prefix: kafkatest.Name(t), keys: keys}
+	s := &setup{backend: b, prefix: kafkatest.Name(t), keys: keys, secret: sandbox.NewTestSecret()}
 	s.gateway, err = sandbox.New(sandbox.Config{
 		PrivateKey: keys.GatewayPrivate, Clients: []sandbox.Client{{ID: client, PublicKey: keys.MerchantPublic}},
+		Merchants: []sandbox.Merchant{{Key: merchant, Secret: s.secret, Currency: "HKD"}}, EftPay: sandbox.EftPayConfig{Duplicate: mode, Seed: 1},
 		PaymentFunc: payment, Rules: rules, LedgerPath: filepath.Join(t.TempDir(), "ledger.jsonl"),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(s.recordSignatures(s.gateway.Antom()))
+	gateways := http.NewServeMux()
+	gateways.Handle("/ams/", s.recordSignatures(s.gateway.Antom()))
+	gateways.Handle("/VMP/", s.gateway.EftPay())
+	server := httptest.NewServer(gateways)
 	t.Cleanup(func() {
 		server.CloseClientConnections()
 		server.Close()
@@ -73,19 +86,31 @@ func (s *setup) writeConfig(t *testing.T, gatewayURL string) string {
 	for name, text := range map[string]string{
 		"merchant.key": s.keys.MerchantPrivate, "antom.key": s.keys.GatewayPublic,
 		"worker.yaml": fmt.Sprintf(`
-kafka: {brokers: [%q], group: %q, topic_prefix: %q, partitions: 6, replication: 1, min_insync: 1}
-redis: {addresses: [%q]}
+kafka: {brokers: [%[1]q], group: %[2]q, topic_prefix: %[3]q, partitions: %[10]d, replication: 1, min_insync: 1}
+redis: {addresses: [%[4]q]}
 limits: {gateway_timeout: 2s, lease: 15s, horizon: 24h}
 retry: {tiers: [1s, 2s, 10s]}
 accounts:
   - name: shop
     gateway: antom
-    base_url: %q
-    client_id: %s
-    private_key: file:%s
-    antom_public_key: file:%s
-`, s.kafka.Addr, s.prefix, s.prefix, s.redis.Address(), gatewayURL, client,
-			filepath.Join(dir, "merchant.key"), filepath.Join(dir, "antom.key")),
+    base_url: %[5]q
+    client_id: %[6]s
+    private_key: file:%[7]s/merchant.key
+    antom_public_key: file:%[7]s/antom.key
+  - name: shop-2
+    gateway: antom
+    base_url: %[5]q
+    client_id: %[6]s
+    private_key: file:%[7]s/merchant.key
+    antom_public_key: file:%[7]s/antom.key
+  - name: eftpay-hk
+    gateway: eftpay
+    base_url: %[8]q
+    user_confirm_key: %[9]s
+    secret: file:%[7]s/eftpay.secret
+    currency: HKD
+`, s.kafka.Addr, s.prefix, s.prefix, s.redis.Address(), gatewayURL, client, dir, gatewayURL+"/VMP", merchant, partitions),
+		"eftpay.secret": s.secret,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -123,10 +148,10 @@ func (s *setup) note(header string) {
 func (s *setup) noSecretIsLogged(t *testing.T) {
 	t.Helper()
 	s.mu.Lock()
-	secrets := append([]string{s.keys.MerchantPrivate[40:], s.keys.GatewayPrivate[40:]}, s.signatures...)
+	secrets := append([]string{s.keys.MerchantPrivate[40:], s.keys.GatewayPrivate[40:], s.secret}, s.signatures...)
 	s.mu.Unlock()
-	if len(secrets) < 4 {
-		t.Errorf("only %d secrets: two keys, a request's and an answer's signature are the least to search for", len(secrets))
+	if len(secrets) < 5 {
+		t.Errorf("only %d secrets: two keys, a secret, a request's and an answer's signature are the least to search for", len(secrets))
 	}
 	for _, w := range s.workers {
 		log := w.log.String()

@@ -18,8 +18,8 @@ func busyWorker(t *testing.T) (*setup, *process, *mix) {
 	t.Helper()
 	mini := miniredis.RunT(t)
 	m := &mix{endings: make(map[string]ending)}
-	m.command(t, "rf-slow", "pay-slow", 100, ending{schemas.Success, schemas.CodeRefunded, 0})
-	s := newSetup(t, backend{"embedded", kafkatest.Start(t), &embeddedRedis{mini, mini.Addr()}}, []sandbox.Rule{{
+	m.command(t, "rf-slow", "pay-slow", 100, ending{status: schemas.Success, code: schemas.CodeRefunded})
+	s := newSetup(t, backend{"embedded", kafkatest.Start(t), &embeddedRedis{mini, mini.Addr()}}, sandbox.RefundAgain, []sandbox.Rule{{
 		RequestID: "rf-slow", Operation: sandbox.Refund, Faults: []sandbox.Fault{{Kind: sandbox.DelayAfter, Delay: time.Second}},
 	}})
 	w := s.startWorker(t)

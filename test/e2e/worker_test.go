@@ -161,6 +161,13 @@ func (p *process) kill(t *testing.T) {
 	<-p.done
 }
 
+// killWorker ends the newest worker as a crash does.
+func (s *setup) killWorker(t *testing.T) {
+	t.Helper()
+	s.workers[len(s.workers)-1].kill(t)
+	s.killed = true
+}
+
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
