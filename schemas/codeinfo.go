@@ -69,7 +69,7 @@ var codeList = []CodeInfo{
 	{CodeMultipleRefundsNotSupported, Failed, ActMerchant, NewIDUseless, "The payment method takes one refund only and has had it; refund by other means."},
 	{CodePartialRefundNotSupported, Failed, ActProducer, NewIDAfterChange, "The payment method refunds whole payments only."},
 	{CodeBalanceNotEnough, Failed, ActMerchant, NewIDLater, "The merchant's balance at the gateway does not cover the refund; top it up first."},
-	{CodeRefundFailed, Failed, ActMerchant, NewIDLater, "The gateway proved a failure without a reason of this list; its raw code is attached."},
+	{CodeRefundFailed, Failed, ActMerchant, NewIDLater, "The gateway proved a failure without a reason of this list, or the answer with the reason was lost; its raw code is attached."},
 	{CodeInvalidRequest, Failed, ActProducer, NewIDAfterChange, "Valid by the schema, but outside the gateway's or the account's limits; nothing was sent."},
 	{CodeExpired, Failed, ActProducer, NewIDLater, "The command's deadline passed before anything was sent."},
 

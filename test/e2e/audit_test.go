@@ -162,7 +162,7 @@ func (s *setup) audit(t *testing.T, m *mix, b books) {
 		case !ok:
 			t.Errorf("%s: lost", id)
 			continue
-		case out.Status != end.status || out.Code != end.code:
+		case out.Status != end.status || out.Code != end.code && !s.reasonLost(out):
 			t.Errorf("%s: %s %s, want %s %s", id, out.Status, out.Code, end.status, end.code)
 		case out.Amount.Minor != end.minor:
 			t.Errorf("%s: amount %d, want %d", id, out.Amount.Minor, end.minor)
@@ -183,6 +183,11 @@ func (s *setup) audit(t *testing.T, m *mix, b books) {
 	}
 	s.auditRejections(t, m, b)
 	s.auditOffsets(t)
+}
+
+// reasonLost: the worker that got the decline died with it, and an inquiry proves the failure without its reason.
+func (s *setup) reasonLost(out schemas.Outcome) bool {
+	return s.killed && out.Status == schemas.Failed && out.Code == schemas.CodeRefundFailed
 }
 
 func (s *setup) auditRejections(t *testing.T, m *mix, b books) {
