@@ -58,6 +58,11 @@ func Create(ctx context.Context, conn Config, topics Topics, layout Layout) ([]C
 	client := conn.Client(transport, askTimeout)
 
 	names := topics.All()
+	// CreateTopics has to find the controller first and hides why it could not; metadata say it: a refused login, a
+	// certificate nobody knows.
+	if _, err := client.Metadata(ctx, &kafkago.MetadataRequest{}); err != nil {
+		return nil, mark(fmt.Errorf("create topics: %w", err))
+	}
 	request := &kafkago.CreateTopicsRequest{}
 	for _, name := range names {
 		request.Topics = append(request.Topics, topics.config(name, layout))

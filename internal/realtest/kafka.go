@@ -48,6 +48,8 @@ var shared struct {
 
 type broker struct {
 	addr string
+	// more are the addresses of the listeners that were asked for, by name.
+	more map[string]string
 	// proc is held so that the pipe that keeps the broker alive is never finalised.
 	proc *process
 }
@@ -69,7 +71,7 @@ func StartKafka(tb testing.TB) string {
 		// Not the context of the first test that asks: the others need the broker when that test has failed.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), kafkaStart)
 		defer cancel()
-		shared.broker, shared.err = startKafka(ctx, parts)
+		shared.broker, shared.err = startKafka(ctx, parts, KafkaOptions{})
 		if shared.err == nil {
 			tb.Logf("Apache Kafka %s up after %s", parts.Kafka, time.Since(begin).Round(time.Millisecond))
 		}
@@ -80,10 +82,10 @@ func StartKafka(tb testing.TB) string {
 	return shared.broker.addr
 }
 
-func startKafka(ctx context.Context, parts Parts) (*broker, error) {
+func startKafka(ctx context.Context, parts Parts, opts KafkaOptions) (*broker, error) {
 	var faults []error
 	for range kafkaTries {
-		b, err := tryKafka(ctx, parts)
+		b, err := tryKafka(ctx, parts, opts)
 		if err == nil {
 			return b, nil
 		}
@@ -95,12 +97,12 @@ func startKafka(ctx context.Context, parts Parts) (*broker, error) {
 	return nil, errors.Join(faults...)
 }
 
-func tryKafka(ctx context.Context, parts Parts) (*broker, error) {
+func tryKafka(ctx context.Context, parts Parts, opts KafkaOptions) (*broker, error) {
 	dir, err := os.MkdirTemp("", "refund-worker-kafka-")
 	if err != nil {
 		return nil, err
 	}
-	b, err := runKafka(ctx, parts, dir)
+	b, err := runKafka(ctx, parts, opts, dir)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -108,15 +110,22 @@ func tryKafka(ctx context.Context, parts Parts) (*broker, error) {
 }
 
 // runKafka leaves dir behind when it fails, and to the supervisor when it succeeds.
-func runKafka(ctx context.Context, parts Parts, dir string) (*broker, error) {
-	ports, err := freePorts(ctx, 2)
+func runKafka(ctx context.Context, parts Parts, opts KafkaOptions, dir string) (*broker, error) {
+	ports, err := freePorts(ctx, 2+len(opts.Listeners))
 	if err != nil {
 		return nil, err
 	}
 	addr := loopback(ports[0])
+	more := make(map[string]string, len(opts.Listeners))
+	for i, l := range opts.Listeners {
+		more[l.Name] = loopback(ports[2+i])
+	}
 	properties := filepath.Join(dir, "server.properties")
 	logging := filepath.Join(dir, "log4j2.xml")
-	text, err := renderProperties(addr, loopback(ports[1]), filepath.Join(dir, "data"))
+	text, err := renderProperties(brokerSettings{
+		Client: addr, Controller: loopback(ports[1]), Data: filepath.Join(dir, "data"),
+		Options: opts, Addresses: more,
+	})
 	if err == nil {
 		err = errors.Join(os.WriteFile(properties, text, 0o600), os.WriteFile(logging, log4j, 0o600))
 	}
@@ -134,6 +143,9 @@ func runKafka(ctx context.Context, parts Parts, dir string) (*broker, error) {
 	}
 	format := append(slices.Clip(java), "kafka.tools.StorageTool", "format",
 		"--cluster-id", clusterID, "--config", properties, "--standalone")
+	for _, user := range opts.ScramUsers {
+		format = append(format, "--add-scram", user)
+	}
 	if out, err := exec.CommandContext(ctx, parts.java, format...).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("format the broker's storage: %w: %s", err, bytes.TrimSpace(out))
 	}
@@ -146,16 +158,25 @@ func runKafka(ctx context.Context, parts Parts, dir string) (*broker, error) {
 	if err := proc.await(ctx, func(ctx context.Context) error { return kafkaReady(ctx, addr) }); err != nil {
 		return nil, errors.Join(err, proc.kill())
 	}
-	return &broker{addr: addr, proc: proc}, nil
+	return &broker{addr: addr, more: more, proc: proc}, nil
 }
 
-func renderProperties(client, controller, data string) ([]byte, error) {
+// brokerSettings fill in server.properties.tmpl.
+type brokerSettings struct {
+	// Client and Controller are the addresses of the plaintext listeners, Addresses those of the others by name.
+	Client, Controller string
+	Addresses          map[string]string
+	Data               string
+	Options            KafkaOptions
+}
+
+func renderProperties(settings brokerSettings) ([]byte, error) {
 	tmpl, err := template.New("server.properties").Parse(serverProperties)
 	if err != nil {
 		return nil, err
 	}
 	var text bytes.Buffer
-	err = tmpl.Execute(&text, struct{ Client, Controller, Data string }{client, controller, data})
+	err = tmpl.Execute(&text, settings)
 	return text.Bytes(), err
 }
 

@@ -166,7 +166,7 @@ func TestABrokerThatCannotStartSaysWhyAndLeavesNoFolder(t *testing.T) {
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
 	parts.libs = t.TempDir() // no jars in it
-	_, err := tryKafka(t.Context(), parts)
+	_, err := tryKafka(t.Context(), parts, KafkaOptions{})
 	if err == nil || !strings.Contains(err.Error(), "StorageTool") {
 		t.Errorf("tryKafka: %v, want the class that is missing", err)
 	}

@@ -1,8 +1,8 @@
 package realtest
 
 import (
-	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -26,6 +26,16 @@ type RedisOptions struct {
 	// Args are appended to the command line and win over the defaults, such as "--maxmemory", "32mb". The kit's own
 	// readiness check does not authenticate; a server that answers "authentication required" counts as ready.
 	Args []string
+	// TLS makes the server speak TLS only; nil is plaintext.
+	TLS *RedisTLS
+}
+
+// RedisTLS are the files of a server that demands a certificate of every client, and how the kit speaks to it.
+type RedisTLS struct {
+	// CertFile and KeyFile are the server's own, CAFile the authorities of its clients and of other servers: PEM.
+	CertFile, KeyFile, CAFile string
+	// Client is the configuration of the kit's readiness check.
+	Client *tls.Config
 }
 
 // Redis is one real redis-server in a folder of its own, with an append-only file and no eviction: what is acked
@@ -38,6 +48,7 @@ type Redis struct {
 	server, dir string
 	port        int
 	args        []string
+	tls         *RedisTLS
 	proc        *process
 }
 
@@ -55,7 +66,7 @@ func StartRedis(tb testing.TB, opts RedisOptions) *Redis {
 		}
 		r := &Redis{
 			Addr:   loopback(ports[0]),
-			server: parts.redisServer, dir: tb.TempDir(), port: ports[0], args: opts.Args,
+			server: parts.redisServer, dir: tb.TempDir(), port: ports[0], args: opts.Args, tls: opts.TLS,
 		}
 		if err := r.Start(); err != nil {
 			faults = append(faults, err)
@@ -87,10 +98,11 @@ func (r *Redis) Start() error {
 	}
 	argv := append([]string{
 		r.server,
-		"--bind", "127.0.0.1", "--port", strconv.Itoa(r.port), "--dir", r.dir,
+		"--bind", "127.0.0.1", "--dir", r.dir,
 		"--daemonize", "no", "--loglevel", "notice", "--save", "",
 		"--appendonly", "yes", "--maxmemory-policy", "noeviction",
-	}, r.args...)
+	}, r.listen()...)
+	argv = append(argv, r.args...)
 	proc, err := startProcess(filepath.Join(r.dir, "redis.log"), "", argv...)
 	if err != nil {
 		return err
@@ -104,25 +116,24 @@ func (r *Redis) Start() error {
 	return nil
 }
 
-// ready speaks the protocol by hand, so that no client's pooling and retrying blurs the answer.
+// listen are the arguments that open the server's one port.
+func (r *Redis) listen() []string {
+	port := strconv.Itoa(r.port)
+	if r.tls == nil {
+		return []string{"--port", port}
+	}
+	return []string{
+		"--port", "0", "--tls-port", port, "--tls-auth-clients", "yes", "--tls-replication", "yes",
+		"--tls-cert-file", r.tls.CertFile, "--tls-key-file", r.tls.KeyFile, "--tls-ca-cert-file", r.tls.CAFile,
+	}
+}
+
 func (r *Redis) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", r.Addr)
-	if err != nil {
-		return err
+	var secure *tls.Config
+	if r.tls != nil {
+		secure = r.tls.Client
 	}
-	defer conn.Close()
-	if deadline, ok := ctx.Deadline(); ok {
-		if err := conn.SetDeadline(deadline); err != nil {
-			return err
-		}
-	}
-	if _, err := conn.Write([]byte("PING\r\n")); err != nil {
-		return err
-	}
-	answer, err := bufio.NewReader(conn).ReadString('\n')
+	answer, err := ask(ctx, r.Addr, secure, "PING")
 	if err != nil {
 		return err
 	}
@@ -130,6 +141,35 @@ func (r *Redis) ready(ctx context.Context) error {
 		return fmt.Errorf("PING answered %q", answer)
 	}
 	return nil
+}
+
+// ask sends one command and returns what comes back at once. It speaks the protocol by hand, so that no client's
+// pooling and retrying blurs the answer.
+func ask(ctx context.Context, addr string, secure *tls.Config, command string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	var d interface {
+		DialContext(ctx context.Context, network, address string) (net.Conn, error)
+	} = &net.Dialer{}
+	if secure != nil {
+		d = &tls.Dialer{Config: secure}
+	}
+	conn, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := conn.SetDeadline(deadline); err != nil {
+			return "", err
+		}
+	}
+	if _, err := conn.Write([]byte(command + "\r\n")); err != nil {
+		return "", err
+	}
+	answer := make([]byte, 16<<10)
+	n, err := conn.Read(answer)
+	return string(answer[:n]), err
 }
 
 // Stop ends the server in good order, as a restart by an operator does.

@@ -1,0 +1,133 @@
+package realtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	// sentinelStart bounds the time until every sentinel knows the others and the replicas: they tell each other of
+	// themselves every 2 s.
+	sentinelStart = 30 * time.Second
+	// sentinelDown is how long a primary may be silent before its sentinels take it for dead.
+	sentinelDown = time.Second
+	// sentinelFailover bounds one attempt at a failover.
+	sentinelFailover = 5 * time.Second
+)
+
+// Sentinels are the processes that watch one primary and promote a replica when it is gone.
+type Sentinels struct {
+	// Addrs are host:port of each.
+	Addrs []string
+	// Master is the name they know the primary by.
+	Master string
+}
+
+// StartSentinels starts n sentinels of the primary, of which more than half have to agree, and returns once all of them
+// know each other and the given number of replicas. They end with the test.
+func StartSentinels(tb testing.TB, master string, primary *Redis, n, replicas int) *Sentinels {
+	tb.Helper()
+	parts := Available()
+	require(tb, parts.RedisMissing)
+	all := &Sentinels{Master: master}
+	for range n {
+		addr, err := startSentinel(tb, parts.redisServer, master, primary.port, n/2+1)
+		if err != nil {
+			tb.Fatalf("start redis-sentinel %s: %v", parts.Redis, err)
+		}
+		all.Addrs = append(all.Addrs, addr)
+	}
+	ctx, cancel := context.WithTimeout(tb.Context(), sentinelStart)
+	defer cancel()
+	want := fmt.Sprintf("status=ok,address=%s,slaves=%d,sentinels=%d", primary.Addr, replicas, n)
+	for _, addr := range all.Addrs {
+		if err := awaitInfo(ctx, addr, want); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return all
+}
+
+// Primary asks the first sentinel for the address of the primary it believes in.
+func (s *Sentinels) Primary(ctx context.Context) (string, error) {
+	answer, err := ask(ctx, s.Addrs[0], nil, "SENTINEL GET-MASTER-ADDR-BY-NAME "+s.Master)
+	if err != nil {
+		return "", err
+	}
+	// *2 $9 127.0.0.1 $5 26001, a line each.
+	words := strings.Fields(answer)
+	if len(words) != 5 {
+		return "", fmt.Errorf("sentinel %s answered %q", s.Addrs[0], answer)
+	}
+	return words[2] + ":" + words[4], nil
+}
+
+func startSentinel(tb testing.TB, server, master string, primary, quorum int) (string, error) {
+	tb.Helper()
+	var faults []error
+	for range redisTries {
+		ports, err := freePorts(tb.Context(), 1)
+		if err != nil {
+			return "", err
+		}
+		dir := tb.TempDir()
+		// A sentinel writes what it learns into its own configuration.
+		config := filepath.Join(dir, "sentinel.conf")
+		text := strings.Join([]string{
+			"port " + strconv.Itoa(ports[0]), "bind 127.0.0.1", "daemonize no", "dir " + dir,
+			fmt.Sprintf("sentinel monitor %s 127.0.0.1 %d %d", master, primary, quorum),
+			fmt.Sprintf("sentinel down-after-milliseconds %s %d", master, sentinelDown.Milliseconds()),
+			fmt.Sprintf("sentinel failover-timeout %s %d", master, sentinelFailover.Milliseconds()),
+			"",
+		}, "\n")
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			return "", err
+		}
+		proc, err := startProcess(filepath.Join(dir, "sentinel.log"), "", server, config, "--sentinel")
+		if err != nil {
+			return "", err
+		}
+		addr := loopback(ports[0])
+		ctx, cancel := context.WithTimeout(tb.Context(), redisStart)
+		err = proc.await(ctx, func(ctx context.Context) error {
+			_, err := ask(ctx, addr, nil, "PING")
+			return err
+		})
+		cancel()
+		if err != nil {
+			faults = append(faults, err, proc.kill())
+			continue
+		}
+		tb.Cleanup(func() {
+			if err := proc.kill(); err != nil {
+				tb.Error(err)
+			}
+		})
+		return addr, nil
+	}
+	return "", errors.Join(faults...)
+}
+
+// awaitInfo polls a sentinel until it says what is wanted of its primary.
+func awaitInfo(ctx context.Context, addr, want string) error {
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		answer, err := ask(ctx, addr, nil, "INFO sentinel")
+		if err == nil && strings.Contains(answer, want) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("sentinel %s does not say %q: %q, %w", addr, want, answer, errors.Join(err, ctx.Err()))
+		case <-ticker.C:
+		}
+	}
+}
