@@ -35,7 +35,7 @@ test: ## every test with the race detector, on real Kafka and redis-server too, 
 	else echo "tested on embedded parts where real ones were missing, see above"; fi
 
 .PHONY: check
-check: check-format check-vet check-lint check-tidy check-generated ## format, vet, lint, tidy, generated files up to date
+check: check-format check-vet check-lint check-tidy check-generated check-deploy ## format, vet, lint, tidy, generated files, alerts and chart
 
 .PHONY: check-format
 check-format: $(TOOLS_OK)
@@ -54,6 +54,12 @@ check-lint: $(TOOLS_OK)
 check-tidy:
 	@go mod tidy -diff
 	@cd tools && go mod tidy -diff
+
+# The alerts' own unit tests, and the chart rendered by Helm's engine, in a module of its own.
+.PHONY: check-deploy
+check-deploy:
+	@bash deploy/prometheus/check.sh
+	@cd deploy/helm/render && go mod tidy -diff && go vet ./... && go test ./...
 
 # Compared by content, not by git: so it also holds in a tree with changes that are not committed yet.
 .PHONY: check-generated
