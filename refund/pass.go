@@ -110,9 +110,10 @@ func (p *Processor) consult(ctx context.Context, acct Account, in input, c claim
 }
 
 // maySend says whether the refund may be sent after an inquiry. A first send may follow a verified absence, or a verified
-// answer that shows none: our own record says as well that nothing was sent. A resend may, as long as the gateway's own contract makes it
-// safe, follow an absence, or carry on a refund that the gateway began and never said to have accepted: such a one may
-// stay unfinished until it is sent again (https://docs.antom.com/ac/ams/idempotency). An accepted refund is left to finish by itself.
+// answer that shows none: our own record says as well that nothing was sent. A resend may, as long as the gateway's own
+// contract makes it safe, follow an absence, or carry on a refund that the gateway began and never said to have accepted:
+// such a one may stay unfinished until it is sent again (https://docs.antom.com/ac/ams/idempotency). An accepted refund
+// is left to finish by itself.
 //
 // What our own side refuses is not sent here either: the mark that something may have been sent can stem from a worker
 // that died before it stored its refusal, and the resend would be the first send.
