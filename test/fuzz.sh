@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs every fuzz target for the given time each: test/fuzz.sh 5s. `go test -fuzz` takes one target of one package at a
+# Runs every fuzz target for the given time or number of inputs each: test/fuzz.sh 60s, test/fuzz.sh 2000x. `go test -fuzz` takes one target of one package at a
 # time, so this finds them all. A failing input is written to the package's testdata/fuzz, to be committed with the fix.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-readonly each=${1:?usage: test/fuzz.sh TIME}
+readonly each=${1:?usage: test/fuzz.sh TIME-or-COUNTx}
 
 # Only packages whose tests mention a target are asked, for asking builds their test binary. tools and bench are
 # modules of their own.
