@@ -94,7 +94,7 @@ func TestTheDocumentNamesEveryEventTypeAndNoOther(t *testing.T) {
 	if diff := cmp.Diff(withPrefix(declared(t), "Type"), documented); diff != "" {
 		t.Errorf("(-headers.go +document):\n%s", diff)
 	}
-	for message, want := range map[string]string{"Outcome": schemas.TypeOutcome, "CommandRejected": schemas.TypeRejected} {
+	for message, want := range map[string]string{"Outcome": schemas.TypeOutcome, "CommandRejected": schemas.TypeRejected, "Signal": schemas.TypeSignal} {
 		properties, _ := c.fields(t, c.at(t, "components", "messages", message, "headers"))
 		if diff := cmp.Diff(object{"const": want}, properties[schemas.HeaderCEType]); diff != "" {
 			t.Errorf("%s (-want +document):\n%s", message, diff)
@@ -163,6 +163,9 @@ func TestTheHeadersAreThoseThatAreWritten(t *testing.T) {
 		Hop: 1, Attempt: 1, Due: time.UnixMilli(1795262471123), FirstSeen: time.UnixMilli(1795262400000), Origin: origin,
 		MaybeSent: true, Account: "hk-stores", GatewayKey: "rf_1",
 	}
+	redrive := schemas.Signal{RequestID: "rf_1", Kind: schemas.SignalRedrive, OccurredAt: out.OccurredAt}
+	notified := redrive
+	notified.Kind, notified.Notification = schemas.SignalNotification, &schemas.Notification{Body: []byte("{}")}
 	c := readContract(t)
 	for message, written := range map[string]struct{ least, most []schemas.Header }{
 		"Outcome": {
@@ -172,6 +175,7 @@ func TestTheHeadersAreThoseThatAreWritten(t *testing.T) {
 		"CommandRejected": {
 			schemas.RejectionHeaders(rejection, "/refund-worker", nil), schemas.RejectionHeaders(named, "/refund-worker", trace),
 		},
+		"Signal": {schemas.SignalHeaders(redrive, "/refund-worker"), schemas.SignalHeaders(notified, "/refund-worker")},
 		"RetryCopy": {
 			schemas.RetryState{Due: state.Due, FirstSeen: state.FirstSeen, Origin: origin}.Headers(), append(state.Headers(), traced),
 		},

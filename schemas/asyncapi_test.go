@@ -142,8 +142,8 @@ func TestTheChannelsAreTheTopicsThatTheWorkerCreates(t *testing.T) {
 	}
 }
 
-// TestTheOperationsAreTheWorkers: it reads every input but the signals, which are reserved, in a group each, and writes
-// the results and every topic of copies.
+// TestTheOperationsAreTheWorkers: it reads every input in a group each, and writes the results, the signals and every
+// topic of copies.
 func TestTheOperationsAreTheWorkers(t *testing.T) {
 	t.Parallel()
 	c := readContract(t)
@@ -176,27 +176,24 @@ func TestTheOperationsAreTheWorkers(t *testing.T) {
 		slices.Sort(list)
 		done[action] = list
 	}
-	reads := slices.DeleteFunc(names.Inputs(), func(topic string) bool { return topic == names.Signals() })
 	if diff := cmp.Diff(map[string][]string{
-		"receive": slices.Sorted(slices.Values(reads)),
-		"send":    slices.Sorted(slices.Values(append(names.Copies(), names.Results()))),
+		"receive": slices.Sorted(slices.Values(names.Inputs())),
+		"send":    slices.Sorted(slices.Values(append(names.Copies(), names.Results(), names.Signals()))),
 	}, done); diff != "" {
 		t.Errorf("topics (-worker +document):\n%s", diff)
 	}
 	if diff := cmp.Diff(map[string]string{
 		"#/channels/commands": cfg.Kafka.Group, "#/channels/backfill": cfg.Kafka.Group + ".backfill", "#/channels/retry": cfg.Kafka.Group + ".retry",
+		"#/channels/signals": cfg.Kafka.Group + ".signals",
 	}, groups); diff != "" {
 		t.Errorf("groups (-worker +document):\n%s", diff)
-	}
-	if messages, ok := c.at(t, "channels", "signals")["messages"]; ok {
-		t.Errorf("the reserved signals have messages: %v", messages)
 	}
 }
 
 func TestTheVersionIsThatOfTheMessages(t *testing.T) {
 	t.Parallel()
 	major, _, _ := strings.Cut(to[string](t, readContract(t).at(t, "info")["version"]), ".")
-	for _, version := range []int{schemas.CommandVersion, schemas.OutcomeVersion, schemas.RejectionVersion} {
+	for _, version := range []int{schemas.CommandVersion, schemas.OutcomeVersion, schemas.RejectionVersion, schemas.SignalVersion} {
 		if strconv.Itoa(version) != major {
 			t.Errorf("a message is of version %d, the document of %s", version, major)
 		}

@@ -26,14 +26,13 @@ func DecodeRejection(raw []byte) (Rejection, error) {
 		return Rejection{}, err
 	}
 	// The schema has judged; the rules here only have to let pass what it let pass.
-	anyText := textRule{valid: func(string) bool { return true }}
 	r := fieldReader{object: &root}
 	rejection := Rejection{
 		SchemaVersion: r.version(RejectionVersion),
-		RequestID:     r.text("requestId", optional, anyText),
-		Code:          Code(r.text("code", required, anyText)),
-		Detail:        r.text("detail", required, anyText),
-		Pointer:       r.text("pointer", optional, anyText),
+		RequestID:     r.text("requestId", optional, anyText()),
+		Code:          Code(r.text("code", required, anyText())),
+		Detail:        r.text("detail", required, anyText()),
+		Pointer:       r.text("pointer", optional, anyText()),
 		Origin:        r.origin("origin"),
 	}
 	if at := r.time("occurredAt", required); at != nil {
@@ -44,6 +43,9 @@ func DecodeRejection(raw []byte) (Rejection, error) {
 	}
 	return rejection, nil
 }
+
+// anyText is the rule of a text that a schema has judged already.
+func anyText() textRule { return textRule{valid: func(string) bool { return true }} }
 
 // parseEvent parses an event and tells a newer version from a broken one.
 func parseEvent(raw []byte, version int64) (value, *DecodeError) {

@@ -60,7 +60,7 @@ func (r *fieldReader) absent(name, detail string) {
 	}
 }
 
-func (r *fieldReader) version(known int64) int {
+func (r *fieldReader) version(known int64) int { //nolint:unparam // each message counts its versions by itself
 	v := r.get("schemaVersion", required, kindNumber)
 	if v == nil {
 		return 0

@@ -37,6 +37,7 @@ const (
 const (
 	TypeOutcome  = "refund.outcome.v1"
 	TypeRejected = "refund.command-rejected.v1"
+	TypeSignal   = "refund.signal.v1"
 )
 
 // Values that headers of the contract have.

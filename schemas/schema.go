@@ -25,6 +25,7 @@ const (
 	CommandSchema   Document = "command"
 	OutcomeSchema   Document = "outcome"
 	RejectionSchema Document = "command-rejected"
+	SignalSchema    Document = "signal"
 )
 
 // JSON is the document itself: JSON Schema 2020-12, whole, without references to other documents.
@@ -41,7 +42,7 @@ func (d Document) JSON() ([]byte, error) {
 //nolint:gochecknoglobals // compiled schemas
 var compiledSchemas = sync.OnceValues(func() (map[Document]*jsonschema.Schema, error) {
 	compiled := make(map[Document]*jsonschema.Schema)
-	for _, d := range []Document{CommandSchema, OutcomeSchema, RejectionSchema} {
+	for _, d := range []Document{CommandSchema, OutcomeSchema, RejectionSchema, SignalSchema} {
 		text, err := d.JSON()
 		if err != nil {
 			return nil, err

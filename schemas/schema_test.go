@@ -13,7 +13,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-var documents = []Document{CommandSchema, OutcomeSchema, RejectionSchema}
+var documents = []Document{CommandSchema, OutcomeSchema, RejectionSchema, SignalSchema}
 
 // schemaPointers are all places of a message that a document complains about.
 func schemaPointers(d Document, tree any) []string {
