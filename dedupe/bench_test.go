@@ -24,6 +24,8 @@ type port interface {
 	Settle(context.Context, refund.SettleRequest) (refund.Settled, error)
 	Wait(context.Context, refund.WaitRequest) (refund.Waited, error)
 	Release(context.Context, refund.ReleaseRequest) error
+	Look(context.Context, string) (refund.Sight, error)
+	TakeScheduled(ctx context.Context, limit int, interval, again time.Duration) ([]string, error)
 }
 
 var (
@@ -70,7 +72,7 @@ func memoryBench(*testing.T) bench {
 			if !ok {
 				return "not a memory store"
 			}
-			return state{m.records, m.payments, m.outcomes}
+			return state{m.records, m.payments, m.outcomes, m.messages, m.schedule}
 		},
 	}
 }
@@ -101,6 +103,8 @@ type state struct {
 	records  map[string]*memoryRecord
 	payments map[string]*memoryPayment
 	outcomes map[string]memoryOutcome
+	messages map[string]memoryOutcome
+	schedule map[string]int64
 }
 
 // realBench has a prefix of its own on servers that several tests share, and time that really passes.

@@ -70,6 +70,14 @@ local function earlier(a, b)
   return int(a)
 end
 
+-- Sets the mark that something may have been sent. It is '0', '1', or '2' for a request whose evidence contradicts
+-- itself, and never goes down.
+local function mark_sent(f)
+  if f[MAYBE] == '0' then
+    f[MAYBE] = '1'
+  end
+end
+
 local function larger(a, b)
   return int(math.max(tonumber(a), tonumber(b)))
 end

@@ -29,6 +29,8 @@ type recordCall struct {
 	settle  *refund.SettleRequest
 	wait    *refund.WaitRequest
 	release *refund.ReleaseRequest
+	// look is a request ID.
+	look *string
 }
 
 // paymentCall is a call to a payment's record: exactly one of the last four is set.
@@ -72,6 +74,8 @@ type paymentRelease struct{ stray bool }
 // What a script answers. The texts are the scripts' own.
 const (
 	foundGranted   = "granted"
+	foundAbsent    = "absent"
+	foundClaimed   = "claimed"
 	foundBusy      = "busy"
 	foundWaiting   = "waiting"
 	foundHere      = "here"
@@ -101,6 +105,8 @@ type recordAnswer struct {
 	// settled is how the record ended, also where a claim finds a conflict with it.
 	settled refund.SettledAs
 	outcome []byte
+	// message is a packed message, see packMessage.
+	message []byte
 	// born: the claim that owns the record found none.
 	born bool
 	// fresh: born, and the claim was made for a command.

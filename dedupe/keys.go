@@ -22,6 +22,14 @@ type keys struct{ prefix string }
 func (k keys) record(requestID string) string  { return k.tagged(requestID, 'r') }
 func (k keys) outcome(requestID string) string { return k.tagged(requestID, 'o') }
 
+// message is the command of an open request, as it was read.
+func (k keys) message(requestID string) string { return k.tagged(requestID, 'm') }
+
+// schedule holds the open requests of a bucket by when they are looked at.
+func (k keys) schedule(bucket uint64) string {
+	return "{" + k.prefix + ":b" + strconv.FormatUint(bucket, 10) + "}:d"
+}
+
 func (k keys) payment(ref refund.PaymentRef) string { return k.tagged(paymentName(ref), 'p') }
 
 func (k keys) layout() string { return k.prefix + ":layout" }

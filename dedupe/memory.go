@@ -20,6 +20,8 @@ type Memory struct {
 	mu       sync.Mutex
 	records  map[string]*memoryRecord
 	outcomes map[string]memoryOutcome
+	messages map[string]memoryOutcome
+	schedule map[string]int64
 	payments map[string]*memoryPayment
 }
 
@@ -30,6 +32,7 @@ func NewMemory(cfg Config) *Memory {
 	return &Memory{
 		cfg: cfg.withDefaults(), now: time.Now,
 		records: make(map[string]*memoryRecord), outcomes: make(map[string]memoryOutcome), payments: make(map[string]*memoryPayment),
+		messages: make(map[string]memoryOutcome), schedule: make(map[string]int64),
 	}
 }
 
@@ -98,6 +101,8 @@ func (m *Memory) onRecord(call recordCall, now int64) (recordAnswer, error) {
 		return m.waitRecord(*call.wait, now), nil
 	case call.release != nil:
 		return m.releaseRecord(*call.release, now), nil
+	case call.look != nil:
+		return m.lookRecord(*call.look, now), nil
 	}
 	return recordAnswer{}, fmt.Errorf("record: %w", errNoCall)
 }

@@ -18,27 +18,30 @@ const (
 
 // memoryRecord is a record as the scripts pack it; a stored one is never changed, only replaced.
 type memoryRecord struct {
-	state       memoryState
-	print       refund.Fingerprint // Sum is the digest
-	payment     string
-	token       string
-	lease       int64
-	hop         int
-	attempt     int
-	maybeSent   bool
-	takeovers   int
-	account     string
-	gatewayKey  string
-	refundID    string
-	firstSeen   int64
-	code        schemas.Code
-	due         int64
-	via         string
-	status      schemas.Status
-	beforeClaim *memoryRecord
-	expires     int64
+	state     memoryState
+	print     refund.Fingerprint // Sum is the digest
+	payment   string
+	token     string
+	lease     int64
+	hop       int
+	attempt   int
+	maybeSent bool
+	// contradicted implies maybeSent.
+	contradicted bool
+	takeovers    int
+	account      string
+	gatewayKey   string
+	refundID     string
+	firstSeen    int64
+	code         schemas.Code
+	due          int64
+	via          string
+	status       schemas.Status
+	beforeClaim  *memoryRecord
+	expires      int64
 }
 
+// memoryOutcome is a text that expires: an outcome's bytes, or a packed message.
 type memoryOutcome struct {
 	value   []byte
 	expires int64
@@ -53,10 +56,14 @@ func (m *Memory) record(requestID string, now int64) *memoryRecord {
 }
 
 func (m *Memory) outcome(requestID string, now int64) []byte {
-	if o, found := m.outcomes[requestID]; found && now < o.expires {
+	return unexpired(m.outcomes, requestID, now)
+}
+
+func unexpired(texts map[string]memoryOutcome, requestID string, now int64) []byte {
+	if o, found := texts[requestID]; found && now < o.expires {
 		return bytes.Clone(o.value)
 	}
-	delete(m.outcomes, requestID)
+	delete(texts, requestID)
 	return nil
 }
 
@@ -102,7 +109,7 @@ func (r *memoryRecord) answer(found string, now int64) recordAnswer {
 	if r.state == memorySettled {
 		return a
 	}
-	a.record.MaybeSent, a.record.Takeovers = r.maybeSent, r.takeovers
+	a.record.MaybeSent, a.record.Contradicted, a.record.Takeovers = r.maybeSent, r.contradicted, r.takeovers
 	a.record.Account, a.record.GatewayKey = r.account, r.gatewayKey
 	a.record.Token, a.record.Code, a.record.Due = r.token, r.code, fromMillis(r.due)
 	a.born = r.beforeClaim == nil
@@ -139,9 +146,11 @@ func (m *Memory) claimRecord(req refund.ClaimRequest, now int64) recordAnswer {
 		}
 		return answer
 	case memoryReview:
-		return old.answer(foundReview, now)
+		if !req.Signal {
+			return old.answer(foundReview, now)
+		}
 	case memoryWaiting:
-		if req.Hop < old.hop {
+		if req.Hop < old.hop && !req.Signal {
 			if !req.Copy || req.Via == old.via {
 				return old.answer(foundHere, now)
 			}
@@ -214,6 +223,8 @@ func (m *Memory) settleRecord(req refund.SettleRequest, now int64) recordAnswer 
 	}
 	m.outcomes[req.RequestID] = memoryOutcome{value: bytes.Clone(req.Outcome), expires: now + m.cfg.OutcomeTTL.Milliseconds()}
 	m.storeRecord(req.RequestID, next, now)
+	delete(m.messages, req.RequestID)
+	delete(m.schedule, req.RequestID)
 	return next.answer(foundMine, now)
 }
 
@@ -236,12 +247,20 @@ func (m *Memory) waitRecord(req refund.WaitRequest, now int64) recordAnswer {
 	if req.Review {
 		next.state = memoryReview
 	}
-	next.lease, next.hop, next.attempt, next.maybeSent = 0, req.Hop, req.Attempt, req.MaybeSent
+	next.lease, next.hop, next.attempt = 0, req.Hop, req.Attempt
+	next.contradicted = old.contradicted || req.Contradicted
+	next.maybeSent = req.MaybeSent || next.contradicted
 	next.code, next.due, next.via, next.beforeClaim = req.Code, millis(req.Due), req.Via, nil
 	if req.GatewayRefundID != "" {
 		next.refundID = req.GatewayRefundID
 	}
 	m.storeRecord(req.RequestID, next, now)
+	m.messages[req.RequestID] = memoryOutcome{value: packMessage(req.Message), expires: now + m.cfg.TombstoneTTL.Milliseconds()}
+	if req.LookAt.IsZero() {
+		delete(m.schedule, req.RequestID)
+	} else {
+		m.schedule[req.RequestID] = millis(req.LookAt)
+	}
 	return recordAnswer{found: foundStored}
 }
 
@@ -256,4 +275,30 @@ func (m *Memory) releaseRecord(req refund.ReleaseRequest, now int64) recordAnswe
 		m.storeRecord(req.RequestID, *old.beforeClaim, now)
 	}
 	return recordAnswer{found: foundReleased}
+}
+
+func (m *Memory) lookRecord(requestID string, now int64) recordAnswer {
+	r := m.record(requestID, now)
+	if r == nil {
+		delete(m.schedule, requestID)
+		return recordAnswer{found: foundAbsent}
+	}
+	if r.state == memorySettled {
+		delete(m.schedule, requestID)
+		answer := r.answer(foundTombstone, now)
+		if outcome := m.outcome(requestID, now); outcome != nil {
+			answer.found, answer.outcome = foundSettled, outcome
+		}
+		return answer
+	}
+	answer := r.answer(foundWaiting, now)
+	if r.state == memoryReview {
+		answer.found = foundReview
+	}
+	if r.state == memoryClaimed {
+		answer.found = foundClaimed
+		answer.retryIn = durationOf(max(0, min(r.lease, now+m.cfg.MaxLease.Milliseconds())-now))
+	}
+	answer.message = unexpired(m.messages, requestID, now)
+	return answer
 }

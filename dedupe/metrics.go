@@ -15,11 +15,13 @@ const (
 	callSettle  = "settle"
 	callWait    = "wait"
 	callRelease = "release"
+	callLook    = "look"
 )
 
 // The values of the label "answer" beside those of claimLabel.
 const (
 	answerStored      = "stored"
+	answerFound       = "found"
 	answerLost        = "lost"
 	answerUnavailable = "unavailable"
 	answerInvalid     = "invalid"
@@ -52,6 +54,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	reg.MustRegister(m.calls, m.seconds, m.reloads)
 	for call, answers := range map[string][]string{
 		callClaim: claimLabels(), callSettle: {answerStored, answerLost}, callWait: {answerStored, answerLost}, callRelease: {answerStored},
+		callLook: {answerFound},
 	} {
 		m.seconds.WithLabelValues(call)
 		for _, answer := range append(answers, answerUnavailable, answerInvalid) {

@@ -93,7 +93,8 @@ func (a *recordAnswer) readPacked(raw string) error {
 	a.record.Token = f.text()
 	f.next++ // the lease's end is only for the scripts
 	a.record.Hop, a.record.Attempt = f.int(), f.int()
-	a.record.MaybeSent = f.text() == "1"
+	mark := f.text()
+	a.record.MaybeSent, a.record.Contradicted = mark != "0", mark == "2"
 	a.record.Takeovers = f.int()
 	a.record.Account, a.record.GatewayKey, a.record.GatewayRefundID = f.text(), f.text(), f.text()
 	a.record.FirstSeen = fromMillis(f.int64())

@@ -33,7 +33,7 @@ func (w *twin) same(t *rapid.T, what string, got, want any, gotErr, wantErr erro
 	}
 	opts := cmp.Options{cmpopts.EquateEmpty()}
 	if w.timeless {
-		opts = append(opts, cmpopts.IgnoreFields(refund.Claim{}, "Now", "RetryIn"))
+		opts = append(opts, cmpopts.IgnoreFields(refund.Claim{}, "Now", "RetryIn"), cmpopts.IgnoreFields(refund.Sight{}, "LeaseLeft"))
 	}
 	if diff := cmp.Diff(want, got, opts); diff != "" {
 		t.Fatalf("%s (-memory +scripts)\n%s", what, diff)
@@ -60,6 +60,7 @@ func (w *twin) claimRequest(t *rapid.T) refund.ClaimRequest {
 	q.Via = "via" + strconv.Itoa(rapid.IntRange(0, 2).Draw(t, "via"))
 	q.FirstSeen = firstSeen.Add(time.Duration(rapid.IntRange(-2, 2).Draw(t, "first seen")) * time.Second)
 	if rapid.Bool().Draw(t, "copy") {
+		q.Signal = rapid.IntRange(0, 3).Draw(t, "signal") == 0
 		q.Copy, q.Hop, q.Attempt = true, rapid.IntRange(1, 4).Draw(t, "hop"), rapid.IntRange(0, 3).Draw(t, "attempt")
 	}
 	switch rapid.IntRange(0, 12).Draw(t, "fingerprint") {
@@ -95,12 +96,22 @@ func (w *twin) wait(t *rapid.T) {
 		rapid.Bool().Draw(t, "maybe sent"))
 	q.GatewayRefundID = rapid.SampledFrom([]string{"", "gw", "g|w%7C%25|"}).Draw(t, "refund ID")
 	q.Review = rapid.IntRange(0, 4).Draw(t, "review") == 0
+	q.Contradicted = rapid.IntRange(0, 4).Draw(t, "contradicted") == 0
+	q.MaybeSent = q.MaybeSent || q.Contradicted
+	q.Message = refund.Message{Topic: "refunds.commands", Offset: int64(w.tokens), Value: []byte(`{"a":1}`)}
 	if rapid.Bool().Draw(t, "no due") {
 		q.Due, q.Code = time.Time{}, schemas.CodeNeedsReview
 	}
 	got, gotErr := w.scripts.Wait(context.Background(), q)
 	want, wantErr := w.memory.Wait(context.Background(), q)
 	w.same(t, "wait", got, want, gotErr, wantErr)
+}
+
+func (w *twin) look(t *rapid.T) {
+	id := w.prefix + rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "look at")
+	got, gotErr := w.scripts.Look(context.Background(), id)
+	want, wantErr := w.memory.Look(context.Background(), id)
+	w.same(t, "look", got, want, gotErr, wantErr)
 }
 
 func (w *twin) release(t *rapid.T) {
@@ -150,6 +161,7 @@ func TestScriptsAnswerAsTheMemoryStoreForAnyCallsAndAnyTime(t *testing.T) {
 		names := keys{prefix: DefaultKeyPrefix}
 		t.Repeat(map[string]func(*rapid.T){
 			"claim": w.claim, "claim again": w.claim, "settle": w.settle, "wait": w.wait, "release": w.release, "cut": w.cut,
+			"look": w.look,
 			"time passes": func(t *rapid.T) {
 				d := rapid.SampledFrom(passes()).Draw(t, "for")
 				clock.move(d)
@@ -170,6 +182,10 @@ func TestScriptsAnswerAsTheMemoryStoreForAnyCallsAndAnyTime(t *testing.T) {
 				for id, o := range memory.outcomes {
 					o.expires -= jump.Milliseconds()
 					memory.outcomes[id] = o
+				}
+				for id, o := range memory.messages {
+					o.expires -= jump.Milliseconds()
+					memory.messages[id] = o
 				}
 			},
 			"a record is lost": func(t *rapid.T) {
@@ -203,6 +219,7 @@ func TestARealServerAnswersAsTheMemoryStoreForAnyCalls(t *testing.T) {
 		w := &twin{scripts: scripts, memory: NewMemory(Config{}), timeless: true, prefix: strconv.Itoa(run) + "-"}
 		t.Repeat(map[string]func(*rapid.T){
 			"claim": w.claim, "claim again": w.claim, "settle": w.settle, "wait": w.wait, "release": w.release, "cut": w.cut,
+			"look": w.look,
 		})
 	})
 }

@@ -2,7 +2,8 @@
 --
 -- KEYS[1]  the record
 -- KEYS[2]  the outcome's bytes
--- ARGV     1 token, 2 lease (ms), 3 longest lease (ms), 4 record TTL (ms), 5 hop, 6 copy (1 or 0), 7 attempt,
+-- ARGV     1 token, 2 lease (ms), 3 longest lease (ms), 4 record TTL (ms), 5 hop, 6 kind ('0' command, '1' copy,
+--          's' signal: it is granted whatever hop the record waits for, and in review), 7 attempt,
 --          8 first seen (ms, 0 unknown), 9 via, 10 account, 11 gateway key, 12 payment digest, 13 most takeovers,
 --          14... fingerprint version and digest, in pairs, newest first
 --
@@ -17,7 +18,8 @@
 --   conflict    known with another fingerprint
 --   version     the record, or its fingerprint, is of a version this build does not know
 local token, lease, max, ttl = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
-local hop, copy, attempt, first, via = tonumber(ARGV[5]), ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local hop, kind, attempt, first, via = tonumber(ARGV[5]), ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local signal = kind == 's'
 local now = now_ms()
 
 local function answer(what, raw, retry, outcome)
@@ -36,9 +38,13 @@ if not raw then
     first = int(now)
   end
   -- A copy without a record: the record was lost after something may have been sent, so it is adopted as such.
+  local maybe = '1'
+  if kind == '0' then
+    maybe = '0'
+  end
   return answer('granted', store({
     FORMAT, CLAIMED, ARGV[14], ARGV[15], ARGV[12],
-    token, int(now + lease), int(hop), attempt, copy, '0',
+    token, int(now + lease), int(hop), attempt, maybe, '0',
     ARGV[10], ARGV[11], '', first, '', '0', '', prev = '',
   }))
 end
@@ -61,10 +67,13 @@ if f[STATE] == SETTLED then
   end
   return answer('tombstone', raw)
 elseif f[STATE] == REVIEW then
-  return answer('review', raw)
+  if not signal then
+    return answer('review', raw)
+  end
+  f.prev = raw
 elseif f[STATE] == WAITING then
-  if hop < tonumber(f[HOP]) then
-    if copy == '0' or via == f[VIA] then
+  if hop < tonumber(f[HOP]) and not signal then
+    if kind == '0' or via == f[VIA] then
       return answer('here', raw)
     end
     return answer('waiting', raw)
@@ -72,7 +81,7 @@ elseif f[STATE] == WAITING then
   f.prev = raw
   if hop > tonumber(f[HOP]) then
     -- The copy knows more than the record: the store lost later states of it, and a pass may have sent.
-    f[MAYBE] = '1'
+    mark_sent(f)
     f[ATTEMPT] = larger(f[ATTEMPT], attempt)
   end
 elseif f[TOKEN] == token then
@@ -89,7 +98,7 @@ else
     return answer('busy', raw, lease_end - now)
   end
   f[TAKEOVERS] = int(tonumber(f[TAKEOVERS]) + 1)
-  f[MAYBE] = '1'
+  mark_sent(f)
   -- The lapsed pass may have reached the gateway, so it counts as an attempt.
   f[ATTEMPT] = larger(int(tonumber(f[ATTEMPT]) + 1), attempt)
   if tonumber(f[TAKEOVERS]) > tonumber(ARGV[13]) then

@@ -2,9 +2,11 @@
 --
 -- KEYS[1]  the record
 -- KEYS[2]  the outcome's bytes
+-- KEYS[3]  the command's message, which nobody needs any more
+-- KEYS[4]  the bucket's schedule (record_wait.lua)
 -- ARGV     1 token, 2 proof (1 or 0), 3 record TTL (ms), 4 outcome TTL (ms), 5 the outcome's bytes, 6 status,
 --          7 code, 8 gateway refund ID, 9 first seen (ms, 0 unknown), 10 hop, 11 attempt, 12 payment digest,
---          13... fingerprint version and digest, in pairs, newest first
+--          13 request ID, 14... fingerprint version and digest, in pairs, newest first
 --
 -- Returns  {what, packed record, outcome's bytes}
 --   mine        these bytes are now stored
@@ -22,7 +24,7 @@ if not raw then
   if tonumber(ARGV[9]) == 0 then
     ARGV[9] = int(now_ms())
   end
-  f = {[FPV] = ARGV[13], [FP] = ARGV[14], [PAY] = ARGV[12],
+  f = {[FPV] = ARGV[14], [FP] = ARGV[15], [PAY] = ARGV[12],
        [HOP] = ARGV[10], [ATTEMPT] = ARGV[11], [FIRST] = ARGV[9], [REFUND] = ''}
 else
   f = unpack_record(raw)
@@ -39,9 +41,9 @@ else
   if not proof and not (f[STATE] == CLAIMED and f[TOKEN] == token) then
     return {'lost', raw, ''}
   end
-  if proof and compare_fingerprint(f, 13) ~= 'same' then
+  if proof and compare_fingerprint(f, 14) ~= 'same' then
     -- Another command owns the ID, but it is this one whose money has moved.
-    f[FPV], f[FP], f[PAY] = ARGV[13], ARGV[14], ARGV[12]
+    f[FPV], f[FP], f[PAY] = ARGV[14], ARGV[15], ARGV[12]
   end
 end
 
@@ -55,4 +57,6 @@ local settled = pack_record({
 -- The bytes first: a record that says settled must never be without them.
 redis.call('SET', KEYS[2], ARGV[5], 'PX', ARGV[4])
 redis.call('SET', KEYS[1], settled, 'PX', ARGV[3])
+redis.call('DEL', KEYS[3])
+redis.call('ZREM', KEYS[4], ARGV[13])
 return {'mine', settled, ''}

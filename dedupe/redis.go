@@ -268,6 +268,8 @@ func readRecord(call recordCall, reply []string) (recordAnswer, error) {
 		return readClaim(reply)
 	case call.settle != nil:
 		return readSettle(reply)
+	case call.look != nil:
+		return readLook(reply)
 	}
 	if len(reply) != 1 {
 		return recordAnswer{}, errLength(reply)

@@ -275,7 +275,7 @@ func TestMetricsCountEveryAnswer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, created, 23)
+	equal(t, created, 26)
 	p := play{t: t, port: r}
 	p.claims(request("a", "t1"), refund.ClaimGranted)
 	p.claims(request("a", "t2"), refund.ClaimBusy)

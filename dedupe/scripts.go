@@ -16,6 +16,7 @@ var luaFiles embed.FS
 // scripts are the texts Redis runs, each with the common helpers in front.
 type scripts struct {
 	recordClaim, recordSettle, recordWait, recordRelease       *redis.Script
+	recordLook, scheduleTake                                   *redis.Script
 	paymentAcquire, paymentSettle, paymentWait, paymentRelease *redis.Script
 }
 
@@ -28,6 +29,7 @@ func loadScripts() (scripts, error) {
 	for name, into := range map[string]**redis.Script{
 		"record_claim": &s.recordClaim, "record_settle": &s.recordSettle,
 		"record_wait": &s.recordWait, "record_release": &s.recordRelease,
+		"record_look": &s.recordLook, "schedule_take": &s.scheduleTake,
 		"payment_acquire": &s.paymentAcquire, "payment_settle": &s.paymentSettle,
 		"payment_wait": &s.paymentWait, "payment_release": &s.paymentRelease,
 	} {
@@ -42,7 +44,7 @@ func loadScripts() (scripts, error) {
 
 func (s scripts) all() []*redis.Script {
 	return []*redis.Script{
-		s.recordClaim, s.recordSettle, s.recordWait, s.recordRelease,
+		s.recordClaim, s.recordSettle, s.recordWait, s.recordRelease, s.recordLook, s.scheduleTake,
 		s.paymentAcquire, s.paymentSettle, s.paymentWait, s.paymentRelease,
 	}
 }
@@ -61,6 +63,22 @@ func flag(b bool) string {
 	return "0"
 }
 
+// kindOf tells a claim's script what the message is.
+func kindOf(q refund.ClaimRequest) string {
+	if q.Signal {
+		return "s"
+	}
+	return flag(q.Copy)
+}
+
+// sentMark is how a record says that something may have been sent.
+func sentMark(q refund.WaitRequest) string {
+	if q.Contradicted {
+		return "2"
+	}
+	return flag(q.MaybeSent)
+}
+
 func withFingerprints(args []any, prints []refund.Fingerprint) []any {
 	for _, p := range prints {
 		args = append(args, strconv.Itoa(p.Version), fingerprintDigest(p))
@@ -74,24 +92,34 @@ func (r *Redis) recordScript(c recordCall) scriptCall {
 	case c.claim != nil:
 		q := c.claim
 		return scriptCall{r.scripts.recordClaim, []string{r.keys.record(q.RequestID), r.keys.outcome(q.RequestID)}, withFingerprints([]any{
-			escape(q.Token), q.Lease.Milliseconds(), r.cfg.MaxLease.Milliseconds(), ttl, q.Hop, flag(q.Copy), q.Attempt,
+			escape(q.Token), q.Lease.Milliseconds(), r.cfg.MaxLease.Milliseconds(), ttl, q.Hop, kindOf(*q), q.Attempt,
 			millis(q.FirstSeen), escape(q.Via), escape(q.Account), escape(q.GatewayKey), paymentDigest(q.Payment), maxTakeovers,
 		}, q.Fingerprints)}
 	case c.settle != nil:
 		q := c.settle
-		return scriptCall{r.scripts.recordSettle, []string{r.keys.record(q.RequestID), r.keys.outcome(q.RequestID)}, withFingerprints([]any{
+		return scriptCall{r.scripts.recordSettle, r.allKeys(q.RequestID), withFingerprints([]any{
 			escape(q.Token), flag(q.Proof), ttl, outcomeTTL, q.Outcome, escape(string(q.Status)), escape(string(q.Code)),
-			escape(q.GatewayRefundID), millis(q.Claim.FirstSeen), q.Claim.Hop, q.Claim.Attempt, paymentDigest(q.Claim.Payment),
+			escape(q.GatewayRefundID), millis(q.Claim.FirstSeen), q.Claim.Hop, q.Claim.Attempt, paymentDigest(q.Claim.Payment), q.RequestID,
 		}, q.Claim.Fingerprints)}
 	case c.wait != nil:
 		q := c.wait
-		return scriptCall{r.scripts.recordWait, []string{r.keys.record(q.RequestID)}, []any{
-			escape(q.Token), q.Hop, q.Attempt, flag(q.MaybeSent), escape(string(q.Code)), millis(q.Due),
-			escape(q.GatewayRefundID), escape(q.Via), flag(q.Review), ttl,
+		key := []string{r.keys.record(q.RequestID), r.keys.message(q.RequestID), r.keys.schedule(bucket(q.RequestID))}
+		return scriptCall{r.scripts.recordWait, key, []any{
+			escape(q.Token), q.Hop, q.Attempt, sentMark(*q), escape(string(q.Code)), millis(q.Due),
+			escape(q.GatewayRefundID), escape(q.Via), flag(q.Review), ttl, q.RequestID, packMessage(q.Message), millis(q.LookAt),
 		}}
+	case c.look != nil:
+		return scriptCall{r.scripts.recordLook, r.allKeys(*c.look), []any{*c.look, r.cfg.MaxLease.Milliseconds()}}
 	default:
 		q := c.release
 		return scriptCall{r.scripts.recordRelease, []string{r.keys.record(q.RequestID)}, []any{escape(q.Token), ttl}}
+	}
+}
+
+// allKeys are the keys of one request and its bucket's schedule: one hash slot.
+func (r *Redis) allKeys(requestID string) []string {
+	return []string{
+		r.keys.record(requestID), r.keys.outcome(requestID), r.keys.message(requestID), r.keys.schedule(bucket(requestID)),
 	}
 }
 

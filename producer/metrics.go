@@ -29,7 +29,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}),
 	}
-	for _, channel := range []refund.Channel{refund.Results, refund.Retry, refund.DeadLetters} {
+	for _, channel := range []refund.Channel{refund.Results, refund.Retry, refund.DeadLetters, refund.Signals} {
 		for _, result := range []string{"acked", "failed", "refused"} {
 			m.events.WithLabelValues(channelName(channel), result)
 		}
@@ -63,6 +63,8 @@ func channelName(c refund.Channel) string {
 		return "retry"
 	case refund.DeadLetters:
 		return "deadletters"
+	case refund.Signals:
+		return "signals"
 	}
 	return "unknown"
 }

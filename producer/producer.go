@@ -38,7 +38,7 @@ func New(cfg Config, conn kafka.Config, topics kafka.Topics, log zerolog.Logger,
 	}
 	cfg = cfg.withDefaults()
 	p := &Producer{topics: topics, log: log, metrics: metrics}
-	p.transport = conn.Transport(append(topics.Copies(), topics.Results())...)
+	p.transport = conn.Transport(append(topics.Copies(), topics.Results(), topics.Signals())...)
 	p.bulk = cfg.writer(conn, p.transport)
 	p.solo = cfg.writer(conn, p.transport)
 	p.solo.BatchSize = 1
@@ -145,6 +145,8 @@ func (p *Producer) topic(event refund.Event) (string, error) {
 		return p.topics.Results(), nil
 	case refund.DeadLetters:
 		return p.topics.DeadLetters(), nil
+	case refund.Signals:
+		return p.topics.Signals(), nil
 	case refund.Retry:
 		if !slices.Contains(p.topics.Tiers, event.Tier) {
 			return "", fmt.Errorf("retry tier %s: %w", event.Tier, ErrNoTopic)

@@ -340,7 +340,7 @@ func TestEveryLabelCombinationExistsFromTheStart(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()
 	NewMetrics(registry)
-	if n, err := testutil.GatherAndCount(registry, "refund_worker_producer_events_total"); err != nil || n != 9 {
-		t.Errorf("%d series (%v), want 9", n, err)
+	if n, err := testutil.GatherAndCount(registry, "refund_worker_producer_events_total"); err != nil || n != 12 {
+		t.Errorf("%d series (%v), want 12", n, err)
 	}
 }

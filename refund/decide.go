@@ -6,8 +6,10 @@ import (
 	"refundworker/schemas"
 )
 
-// evidence is what one pass learned, in the order in which it asked. The zero value of each part means "not asked".
+// evidence is what one pass learned, in the order in which it learned it. The zero value of each part means "not asked".
 type evidence struct {
+	// told is what a verified notification says that brought the request up; its zero value proves nothing.
+	told Result
 	// asked: an inquiry went before any send; before is its answer.
 	asked  bool
 	before Result
@@ -23,6 +25,8 @@ type evidence struct {
 type situation struct {
 	// maybeSent is the record's sticky mark as it was before this pass.
 	maybeSent bool
+	// reviewing: the request is in review, and this pass only looks whether the gateway knows more by now.
+	reviewing bool
 	// hop and attempt are the record's, before this pass.
 	hop, attempt int
 	// age is the time since the command was first seen, by the store's clock.
@@ -53,6 +57,10 @@ type decision struct {
 	// attempt and maybeSent are the record's after this pass.
 	attempt   int
 	maybeSent bool
+	// contradicted: what was learned contradicts itself, so no answer of a gateway closes the request any more.
+	contradicted bool
+	// quiet: it was in review before, and nobody needs to hear of it again.
+	quiet bool
 }
 
 // decide turns what a pass learned into the request's next state. It is pure, and it is the only place where a verdict
@@ -77,7 +85,7 @@ func decide(s situation, policy Policy) decision {
 	if ev.sent && ev.send.Review {
 		// The gateway knows our key with other content. An inquiry by that key would find the other content and call it
 		// a success: nothing it says can speak of this request.
-		return d.review(ev.send)
+		return d.contradiction(ev.send)
 	}
 	for _, r := range ev.newestFirst() {
 		if r.Verdict == Succeeded {
@@ -86,12 +94,16 @@ func decide(s situation, policy Policy) decision {
 	}
 	for _, r := range ev.newestFirst() {
 		if r.Review {
-			return d.review(r)
+			return d.contradiction(r)
 		}
 	}
 	earlier := s.maybeSent || ev.asked && ev.before.Verdict == Pending
 	if r, proved := ev.failure(earlier); proved {
 		return d.settle(schemas.Failed, failureCode(r), r)
+	}
+	if s.reviewing {
+		d.quiet = true
+		return d.review(d.result)
 	}
 	if s.maybeSent && ev.asked && ev.before.Verdict == Absent && !ev.sent && s.resendWindow > 0 {
 		// The window in which the gateway's contract makes a resend safe is over: nothing may be sent, and "not
@@ -128,6 +140,9 @@ func (ev evidence) newestFirst() []Result {
 	if ev.asked {
 		list = append(list, ev.before)
 	}
+	if ev.told.Verdict != Unknown {
+		list = append(list, ev.told)
+	}
 	return list
 }
 
@@ -156,6 +171,8 @@ func (ev evidence) failure(earlier bool) (Result, bool) {
 		return Result{}, false
 	case ev.confirmed && ev.after.Verdict == Declined:
 		return ev.after, true
+	case !ev.sent && ev.asked && ev.before.Verdict == Declined && ev.told.Verdict == Declined:
+		return ev.told, true // it says why; an inquiry does not
 	case !ev.sent && ev.asked && ev.before.Verdict == Declined:
 		return ev.before, true
 	}
@@ -170,6 +187,13 @@ func (d decision) settle(status schemas.Status, code schemas.Code, r Result) dec
 func (d decision) review(r Result) decision {
 	d.next, d.status, d.code, d.result = nextReview, schemas.RetryPending, schemas.CodeNeedsReview, r
 	d.maybeSent = true // whatever led here, nothing may be sent before a person has looked
+	return d
+}
+
+// contradiction is a review that only a person closes. It is told again if it comes up in a review.
+func (d decision) contradiction(r Result) decision {
+	d = d.review(r)
+	d.contradicted, d.quiet = true, false
 	return d
 }
 

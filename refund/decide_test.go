@@ -11,7 +11,7 @@ import (
 	"refundworker/schemas"
 )
 
-var testPolicy = Policy{Tiers: []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute, time.Hour}, Horizon: 24 * time.Hour}
+var testPolicy = Policy{Tiers: []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute, time.Hour}, Horizon: 24 * time.Hour, LapseAfter: time.Minute, ReviewInterval: 24 * time.Hour}
 
 // told is what a decision tells the world; the rest of it follows.
 type told struct {
@@ -21,11 +21,15 @@ type told struct {
 	Tier      time.Duration
 	Attempt   int
 	MaybeSent bool
+	// Closed to evidence, and not to be told again.
+	Contradicted, Quiet bool
 }
 
 func tell(d decision) told {
-	return told{d.next, d.status, d.code, d.tier, d.attempt, d.maybeSent}
+	return told{d.next, d.status, d.code, d.tier, d.attempt, d.maybeSent, d.contradicted, d.quiet}
 }
+
+func notifiedOf(by, before Result) evidence { return evidence{told: by, asked: true, before: before} }
 
 func sentWith(r Result) evidence     { return evidence{sent: true, send: r} }
 func inquiredWith(r Result) evidence { return evidence{asked: true, before: r} }
@@ -35,13 +39,19 @@ func TestDecideByTable(t *testing.T) {
 	t.Parallel()
 	const s10, m1, h1 = 10 * time.Second, time.Minute, time.Hour
 	waiting := func(code schemas.Code, tier time.Duration, attempt int, maybeSent bool) told {
-		return told{nextWait, schemas.RetryPending, code, tier, attempt, maybeSent}
+		return told{nextWait, schemas.RetryPending, code, tier, attempt, maybeSent, false, false}
 	}
 	settled := func(status schemas.Status, code schemas.Code, attempt int, maybeSent bool) told {
-		return told{nextSettle, status, code, 0, attempt, maybeSent}
+		return told{nextSettle, status, code, 0, attempt, maybeSent, false, false}
 	}
 	review := func(attempt int) told {
-		return told{nextReview, schemas.RetryPending, schemas.CodeNeedsReview, 0, attempt, true}
+		return told{nextReview, schemas.RetryPending, schemas.CodeNeedsReview, 0, attempt, true, false, false}
+	}
+	contradicted := func(attempt int) told {
+		return told{nextReview, schemas.RetryPending, schemas.CodeNeedsReview, 0, attempt, true, true, false}
+	}
+	stillReview := func(attempt int) told {
+		return told{nextReview, schemas.RetryPending, schemas.CodeNeedsReview, 0, attempt, true, false, true}
 	}
 	declined := Result{Verdict: Declined, Code: schemas.CodeWindowExceeded}
 
@@ -154,11 +164,11 @@ func TestDecideByTable(t *testing.T) {
 			situation{evidence: inquiredWith(v(Pending))}, waiting(schemas.CodeInProcess, s10, 1, true),
 		},
 		"a contradiction goes to review": {
-			situation{evidence: sentWith(Result{Verdict: Unknown, Review: true})}, review(1),
+			situation{evidence: sentWith(Result{Verdict: Unknown, Review: true})}, contradicted(1),
 		},
 		"a contradicted send goes to review whatever an inquiry finds under its key": {
 			situation{evidence: evidence{sent: true, send: Result{Verdict: Unknown, Review: true}, confirmed: true, after: v(Succeeded)}},
-			review(1),
+			contradicted(1),
 		},
 		"proof of success outranks a contradicting inquiry": {
 			situation{evidence: evidence{sent: true, send: v(Succeeded), confirmed: true, after: Result{Verdict: Unknown, Review: true}}},
@@ -170,7 +180,7 @@ func TestDecideByTable(t *testing.T) {
 		},
 		"a contradiction outranks a decline": {
 			situation{evidence: evidence{sent: true, send: Result{Verdict: Unknown, Review: true}, confirmed: true, after: v(Declined)}},
-			review(1),
+			contradicted(1),
 		},
 		"unknown at the horizon goes to review": {
 			situation{maybeSent: true, attempt: 9, hop: 9, age: 24 * time.Hour, evidence: inquiredWith(v(Unknown))}, review(10),
@@ -185,6 +195,42 @@ func TestDecideByTable(t *testing.T) {
 		"success at the horizon is a success": {
 			situation{maybeSent: true, hop: 9, attempt: 9, age: 48 * time.Hour, evidence: inquiredWith(v(Succeeded))},
 			settled(schemas.Success, schemas.CodeRefunded, 10, true),
+		},
+		"a notified success settles without a call": {
+			situation{maybeSent: true, hop: 2, attempt: 2, evidence: evidence{told: v(Succeeded)}},
+			settled(schemas.Success, schemas.CodeRefunded, 2, true),
+		},
+		"a notified success settles a review": {
+			situation{maybeSent: true, reviewing: true, attempt: 2, evidence: evidence{told: v(Succeeded)}},
+			settled(schemas.Success, schemas.CodeRefunded, 2, true),
+		},
+		"a notified failure with an inquiry that agrees settles with its own code": {
+			situation{maybeSent: true, hop: 2, attempt: 2, evidence: notifiedOf(declined, v(Declined))},
+			settled(schemas.Failed, schemas.CodeWindowExceeded, 3, true),
+		},
+		"a notified failure with an inquiry that learns nothing waits": {
+			situation{maybeSent: true, hop: 1, attempt: 2, evidence: notifiedOf(declined, v(Unknown))},
+			waiting(schemas.CodeUnknownOutcome, m1, 3, true),
+		},
+		"a notified failure against an inquiry that proves success is a success": {
+			situation{maybeSent: true, hop: 1, attempt: 2, evidence: notifiedOf(declined, v(Succeeded))},
+			settled(schemas.Success, schemas.CodeRefunded, 3, true),
+		},
+		"a review whose inquiry learns nothing stays one, quietly": {
+			situation{maybeSent: true, reviewing: true, hop: 9, attempt: 9, age: 48 * time.Hour, evidence: inquiredWith(v(Unknown))}, stillReview(10),
+		},
+		"a review whose inquiry was not sent stays one": {
+			situation{maybeSent: true, reviewing: true, hop: 9, attempt: 9, evidence: inquiredWith(v(NotSent))}, stillReview(9),
+		},
+		"a review whose inquiry finds none stays one": {
+			situation{maybeSent: true, reviewing: true, hop: 9, attempt: 9, resendWindow: time.Hour, evidence: inquiredWith(v(Absent))}, stillReview(10),
+		},
+		"a review whose inquiry proves failure settles": {
+			situation{maybeSent: true, reviewing: true, hop: 9, attempt: 9, evidence: inquiredWith(v(Declined))},
+			settled(schemas.Failed, schemas.CodeRefundFailed, 10, true),
+		},
+		"a review whose inquiry contradicts it is told again and closed to evidence": {
+			situation{maybeSent: true, reviewing: true, hop: 9, attempt: 9, evidence: inquiredWith(Result{Verdict: Unknown, Review: true})}, contradicted(10),
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -217,10 +263,15 @@ func genSituation() *rapid.Generator[situation] {
 	return rapid.Custom(func(t *rapid.T) situation {
 		s := situation{
 			maybeSent:    rapid.Bool().Draw(t, "maybeSent"),
+			reviewing:    rapid.IntRange(0, 3).Draw(t, "reviewing") == 0,
 			hop:          rapid.IntRange(0, 50).Draw(t, "hop"),
 			attempt:      rapid.IntRange(0, 50).Draw(t, "attempt"),
 			age:          time.Duration(rapid.IntRange(0, 72).Draw(t, "age")) * time.Hour,
 			resendWindow: time.Duration(rapid.IntRange(0, 2).Draw(t, "resendWindow")) * 12 * time.Hour,
+		}
+		s.maybeSent = s.maybeSent || s.reviewing
+		if rapid.IntRange(0, 3).Draw(t, "notified") == 0 {
+			s.evidence.told = v(rapid.SampledFrom([]Verdict{Succeeded, Declined}).Draw(t, "told"))
 		}
 		s.evidence.asked = rapid.Bool().Draw(t, "asked")
 		if s.evidence.asked {
@@ -250,10 +301,11 @@ func TestDecideNeverBreaksAMoneyRule(t *testing.T) {
 			return ev.asked && ev.before.Verdict == v || ev.confirmed && ev.after.Verdict == v
 		}
 		sendProves := func(v Verdict) bool { return ev.sent && ev.send.Verdict == v }
+		proved := inquiryProves(Succeeded) || sendProves(Succeeded) || ev.told.Verdict == Succeeded
 
 		switch d.status {
 		case schemas.Success:
-			if !inquiryProves(Succeeded) && !sendProves(Succeeded) {
+			if !proved {
 				t.Fatalf("success without proof: %+v", d)
 			}
 			if ev.sent && ev.send.Review {
@@ -263,11 +315,11 @@ func TestDecideNeverBreaksAMoneyRule(t *testing.T) {
 			if !inquiryProves(Declined) && (s.maybeSent || !sendProves(Declined)) {
 				t.Fatalf("failed without proof: %+v", d)
 			}
-			if inquiryProves(Succeeded) || sendProves(Succeeded) {
+			if proved {
 				t.Fatalf("failed against a proof of success: %+v", d)
 			}
 		case schemas.RetryPending:
-			if (inquiryProves(Succeeded) || sendProves(Succeeded)) && (!ev.sent || !ev.send.Review) {
+			if proved && (!ev.sent || !ev.send.Review) {
 				t.Fatalf("proof of success thrown away: %+v", d)
 			}
 			if s.maybeSent && !d.maybeSent {
@@ -278,6 +330,9 @@ func TestDecideNeverBreaksAMoneyRule(t *testing.T) {
 			}
 		default:
 			t.Fatalf("status %q", d.status)
+		}
+		if s.reviewing && d.next == nextWait {
+			t.Fatal("a review went back into the tiers")
 		}
 		if d.next == nextWait && d.tier <= 0 {
 			t.Fatal("a wait without a delay")
@@ -307,9 +362,11 @@ func TestDecideNeverFailsByAge(t *testing.T) {
 func TestPolicyRefusesWhatCannotWork(t *testing.T) {
 	t.Parallel()
 	for name, p := range map[string]Policy{
-		"no tiers":         {},
-		"descending tiers": {Tiers: []time.Duration{time.Minute, time.Second}},
-		"negative horizon": {Tiers: []time.Duration{time.Second}, Horizon: -1},
+		"no tiers":           {LapseAfter: 1, ReviewInterval: 1},
+		"descending tiers":   {Tiers: []time.Duration{time.Minute, time.Second}, LapseAfter: 1, ReviewInterval: 1},
+		"negative horizon":   {Tiers: []time.Duration{time.Second}, Horizon: -1, LapseAfter: 1, ReviewInterval: 1},
+		"no lapse":           {Tiers: []time.Duration{time.Second}, ReviewInterval: 1},
+		"no review interval": {Tiers: []time.Duration{time.Second}, LapseAfter: 1},
 	} {
 		if p.Validate() == nil {
 			t.Errorf("%s: accepted", name)

@@ -77,7 +77,8 @@ func (p *Processor) wait(ctx context.Context, in input, c claimed, d decision) (
 	req := WaitRequest{
 		RequestID: in.cmd.RequestID, Token: c.request.Token, Hop: rec.Hop, Attempt: rec.Attempt, MaybeSent: rec.MaybeSent,
 		Code: rec.Code, Due: rec.Due, GatewayRefundID: rec.GatewayRefundID, Via: in.via(), Review: d.next == nextReview,
-		Payment: c.request.Payment,
+		Contradicted: d.contradicted, Payment: c.request.Payment,
+		Message: in.command(), LookAt: p.cfg.Policy.lookAt(d, rec.Due, time.Now()),
 	}
 	waited, err := untilAvailable(ctx, p, "wait", func(ctx context.Context) (Waited, error) { return p.store.Wait(ctx, req) })
 	if err != nil {
@@ -88,6 +89,9 @@ func (p *Processor) wait(ctx context.Context, in input, c claimed, d decision) (
 		return false, nil
 	}
 	p.waitLine(in, c, d)
+	if d.quiet {
+		return true, nil
+	}
 	if d.next == nextReview {
 		return true, p.publishReview(ctx, in, rec, d.result)
 	}

@@ -56,6 +56,9 @@ type Account struct {
 	ResendWindow time.Duration
 	// InquireFirst asks for an inquiry before every first send.
 	InquireFirst bool
+	// NotifiedFunc judges a notification that the gateway sent by itself, as if it were the answer to an inquiry: what it
+	// proves about the request, once its signature was verified. nil: the gateway sends none, or none is believed.
+	NotifiedFunc func(schemas.Notification, Request) (Result, error)
 	// AdmitFunc waits until the account's limits let one more pass in, and returns what lets the next one in. It is
 	// asked before the claim, so that no lease runs down in the queue. nil: no limits.
 	AdmitFunc func(context.Context) (done func(), err error)

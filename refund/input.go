@@ -16,12 +16,12 @@ type input struct {
 	// sent: a pass of this message has sent and then lost its claim. If the record is gone as well, what comes next must
 	// not look like a first send.
 	sent bool
+	// signal is what brought the request up, where that was neither its command nor a retry copy.
+	signal *signal
 }
 
 func readCommand(m Message) (input, error) {
-	in := input{msg: m, state: schemas.RetryState{
-		Origin: schemas.Origin{Topic: m.Topic, Partition: m.Partition, Offset: m.Offset},
-	}}
+	in := input{msg: m, state: schemas.RetryState{Origin: m.place()}}
 	if err := schemas.CheckHeaders(m.Headers); err != nil {
 		return in, err
 	}
@@ -34,7 +34,7 @@ func readCopy(m Message) (input, error) {
 	in := input{msg: m}
 	state, err := schemas.ParseRetryState(m.Headers)
 	if err != nil {
-		in.state.Origin = schemas.Origin{Topic: m.Topic, Partition: m.Partition, Offset: m.Offset}
+		in.state.Origin = m.place()
 		return in, &schemas.DecodeError{Code: schemas.CodeUnreadable, Detail: "retry copy: " + err.Error()}
 	}
 	in.state = state
@@ -49,7 +49,7 @@ func (in input) decode() (input, error) {
 
 // claimedBefore tells a message of a request that was worked on (a copy, or one that lost its claim after a send) from a
 // command, and from a message that was parked before anybody claimed it.
-func (in input) claimedBefore() bool { return in.state.Hop > 0 || in.sent }
+func (in input) claimedBefore() bool { return in.state.Hop > 0 || in.sent || in.signal != nil }
 
 // lost notes what a pass did that could not be stored.
 func (in *input) lost(d decision) {
@@ -68,7 +68,19 @@ func (in input) accountName() string {
 
 // via names the message itself, as opposed to the command's origin.
 func (in input) via() string {
-	return schemas.Origin{Topic: in.msg.Topic, Partition: in.msg.Partition, Offset: in.msg.Offset}.String()
+	if in.signal != nil {
+		return in.signal.place.String()
+	}
+	return in.msg.place().String()
+}
+
+// command is the command's own message, as it lay at its origin.
+func (in input) command() Message {
+	o := in.state.Origin
+	return Message{
+		Topic: o.Topic, Partition: o.Partition, Offset: o.Offset, Time: in.msg.Time, Key: in.msg.Key, Value: in.msg.Value,
+		Headers: in.foreignHeaders(),
+	}
 }
 
 func (in input) firstSeen(now time.Time) time.Time {

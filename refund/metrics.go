@@ -16,6 +16,20 @@ const (
 	duplicateWaiting    = "waiting"
 )
 
+// Labels of signals: what became of one.
+const (
+	// signalWorked: it led to a pass of the open request.
+	signalWorked = "worked"
+	// signalNotOpen: the request is settled, or not known.
+	signalNotOpen = "not-open"
+	// signalNoCommand: the request is open, and its command is not in the store.
+	signalNoCommand = "no-command"
+	// signalContradicted: it contradicts a settled outcome, or evidence about the request contradicts itself already.
+	signalContradicted = "contradicted"
+	// signalRefused: it could not be read or not be verified, or proves nothing.
+	signalRefused = "refused"
+)
+
 // Metrics of the core. Every label value is known beforehand and exists from the start, so that an alert sees zero and
 // not nothing.
 type Metrics struct {
@@ -27,6 +41,8 @@ type Metrics struct {
 	alarms     *prometheus.CounterVec
 	retries    *prometheus.CounterVec
 	passes     *prometheus.HistogramVec
+	signals    *prometheus.CounterVec
+	lapsed     prometheus.Counter
 	panics     prometheus.Counter
 }
 
@@ -59,6 +75,13 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "refund_worker_pass_duration_seconds", Help: "From asking for the claim to the stored outcome, gateway included.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
 		}, []string{"gateway"}),
+		signals: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "refund_worker_signals_total", Help: "Signals worked off, by what became of them.",
+		}, []string{"result"}),
+		lapsed: f.NewCounter(prometheus.CounterOpts{
+			Name: "refund_worker_promises_lapsed_total",
+			Help: "Waiting requests whose promised attempt did not happen in time and that were taken up without their retry copy.",
+		}),
 		panics: f.NewCounter(prometheus.CounterOpts{
 			Name: "refund_worker_panics_total", Help: "Panics caught while handling a message.",
 		}),
@@ -92,7 +115,10 @@ func (m *Metrics) create() {
 	for _, alarm := range []Alarm{AlarmConfiguration, AlarmMismatch, AlarmUnverified, AlarmUnlisted} {
 		m.alarms.WithLabelValues(string(alarm))
 	}
-	for _, call := range []string{"claim", "settle", "wait", "publish"} {
+	for _, result := range []string{signalWorked, signalNotOpen, signalNoCommand, signalContradicted, signalRefused} {
+		m.signals.WithLabelValues(result)
+	}
+	for _, call := range []string{"look", "claim", "settle", "wait", "publish"} {
 		m.retries.WithLabelValues(call)
 	}
 }

@@ -20,11 +20,12 @@ func (p *Processor) granted(ctx context.Context, message *input, acct Account, c
 	in, rec := *message, c.Record
 	if rec.Account != acct.Name {
 		// The account is frozen at the first claim; the configuration's default may have changed since.
-		frozen, err := p.accounts.Account(in.cmd.Gateway, rec.Account)
-		if err != nil {
+		if _, err := p.accounts.Account(in.cmd.Gateway, rec.Account); err != nil {
 			return true, errors.Join(p.release(ctx, in, c), p.parkUnknownAccount(ctx, in, rec.Account, err))
 		}
-		acct = frozen
+		// Its limits are not the ones that this pass was admitted by, so it stands in line again, with no lease running.
+		message.state.Account = rec.Account
+		return false, p.release(ctx, in, c)
 	}
 	if code, detail := p.refusal(in, acct, c); code != "" {
 		return p.settle(ctx, in, c, decision{
@@ -34,7 +35,8 @@ func (p *Processor) granted(ctx context.Context, message *input, acct Account, c
 	}
 	if acct.KeyFunc(in.cmd.RequestID) != rec.GatewayKey {
 		return p.wait(ctx, in, c, decision{
-			next: nextReview, status: schemas.RetryPending, code: schemas.CodeNeedsReview, attempt: rec.Attempt, maybeSent: true,
+			next: nextReview, status: schemas.RetryPending, code: schemas.CodeNeedsReview, attempt: rec.Attempt,
+			maybeSent: true, contradicted: true,
 			result: Result{Alarm: AlarmMismatch, Detail: "the gateway key frozen at the first claim is not the one this build computes"},
 		})
 	}
@@ -47,7 +49,7 @@ func (p *Processor) granted(ctx context.Context, message *input, acct Account, c
 		return true, errors.Join(p.release(ctx, in, c), fmt.Errorf("refund %s: %w", in.cmd.RequestID, err))
 	}
 	d := decide(situation{
-		maybeSent: rec.MaybeSent, hop: rec.Hop, attempt: rec.Attempt, age: c.Now.Sub(rec.FirstSeen),
+		maybeSent: rec.MaybeSent, reviewing: rec.inReview(), hop: rec.Hop, attempt: rec.Attempt, age: c.Now.Sub(rec.FirstSeen),
 		resendWindow: acct.ResendWindow, evidence: ev,
 	}, p.cfg.Policy)
 	p.raise(in, acct, ev)
@@ -92,7 +94,13 @@ func (p *Processor) consult(ctx context.Context, acct Account, in input, c claim
 	var ev evidence
 	req := in.request(c.Claim)
 	maybeSent := c.Record.MaybeSent
-	if maybeSent || acct.InquireFirst {
+	if in.notified() {
+		if ev.told = in.signal.told; ev.told.Verdict == Succeeded {
+			return ev, nil
+		}
+	}
+	// A notified failure is believed once an inquiry agrees: what is told can be older than what was sent since.
+	if maybeSent || acct.InquireFirst || in.notified() {
 		ev.asked, ev.before = true, p.call(calls, acct, "inquire", acct.Client.Inquire, req)
 		if !maySend(acct, in, c, ev.before) {
 			return ev, nil
@@ -116,12 +124,12 @@ func (p *Processor) consult(ctx context.Context, acct Account, in input, c claim
 // is left to finish by itself.
 //
 // What our own side refuses is not sent here either: the mark that something may have been sent can stem from a worker
-// that died before it stored its refusal, and the resend would be the first send.
+// that died before it stored its refusal, and the resend would be the first send. And in review nothing is sent.
 func maySend(acct Account, in input, c claimed, inquiry Result) bool {
 	if !c.Record.MaybeSent {
 		return inquiry.Verdict == Absent || inquiry.ShowsNone
 	}
-	if c.CapExceeded || in.expired(c.Claim) {
+	if c.Record.inReview() || c.CapExceeded || in.expired(c.Claim) {
 		return false
 	}
 	carryOn := inquiry.Verdict == Pending && c.Record.Code != schemas.CodeInProcess

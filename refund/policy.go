@@ -14,6 +14,11 @@ type Policy struct {
 	// Horizon is how long a request may stay unknown or pending before it goes to review; 0 means for ever. A request
 	// of which nothing was ever sent has no horizon.
 	Horizon time.Duration
+	// LapseAfter is how long after its due time a waiting request is looked at without its retry copy, which is late or
+	// lost. Default of the worker: 10 m.
+	LapseAfter time.Duration
+	// ReviewInterval is how often the gateway is asked again about a request in review. Default of the worker: 24 h.
+	ReviewInterval time.Duration
 }
 
 // Validate joins every fault.
@@ -28,7 +33,25 @@ func (p Policy) Validate() error {
 	if p.Horizon < 0 {
 		errs = append(errs, fmt.Errorf("horizon: %v is negative", p.Horizon))
 	}
+	if p.LapseAfter <= 0 {
+		errs = append(errs, fmt.Errorf("lapse after: %v is not positive", p.LapseAfter))
+	}
+	if p.ReviewInterval <= 0 {
+		errs = append(errs, fmt.Errorf("review interval: %v is not positive", p.ReviewInterval))
+	}
 	return errors.Join(errs...)
+}
+
+// lookAt is when a request is put on the store's schedule: a waiting one some time after its copy is due, one in review
+// at the pace of reviews. Of one whose evidence contradicts itself no answer proves anything any more.
+func (p Policy) lookAt(d decision, due, now time.Time) time.Time {
+	switch {
+	case d.contradicted:
+		return time.Time{}
+	case d.next == nextReview:
+		return now.Add(p.ReviewInterval)
+	}
+	return due.Add(p.LapseAfter)
 }
 
 // tier is the delay after a pass at the given hop: the tiers one by one, then the last for ever. With the default tiers

@@ -51,15 +51,18 @@ func (p *Processor) Copy(ctx context.Context, m Message) error {
 	return p.process(ctx, m, func() (input, error) { return readCopy(m) })
 }
 
+// survive is deferred around the handling of a message: a panic is an error of this message, never the worker's end.
+func (p *Processor) survive(m Message, err *error) {
+	if v := recover(); v != nil {
+		p.metrics.panics.Inc()
+		p.log.Error().Str("topic", m.Topic).Int("partition", m.Partition).Int64("offset", m.Offset).
+			Interface("panic", v).Bytes("stack", debug.Stack()).Msg("panic while handling a message; it is tried again")
+		*err = fmt.Errorf("handle %s: %w", m.place(), errPanic)
+	}
+}
+
 func (p *Processor) process(ctx context.Context, m Message, read func() (input, error)) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			p.metrics.panics.Inc()
-			p.log.Error().Str("topic", m.Topic).Int("partition", m.Partition).Int64("offset", m.Offset).
-				Interface("panic", v).Bytes("stack", debug.Stack()).Msg("panic while handling a message; it is tried again")
-			err = fmt.Errorf("handle %s/%d/%d: %w", m.Topic, m.Partition, m.Offset, errPanic)
-		}
-	}()
+	defer p.survive(m, &err)
 
 	in, err := p.safeRead(m, read)
 	switch {
@@ -70,9 +73,13 @@ func (p *Processor) process(ctx context.Context, m Message, read func() (input, 
 	case err != nil:
 		return p.reject(ctx, in, err)
 	}
+	return p.passes(ctx, &in)
+}
 
+// passes repeats until one pass brings the message to its end.
+func (p *Processor) passes(ctx context.Context, in *input) error {
 	for {
-		done, err := p.pass(ctx, &in)
+		done, err := p.pass(ctx, in)
 		if done || err != nil {
 			return err
 		}
@@ -86,7 +93,7 @@ func (p *Processor) safeRead(m Message, read func() (input, error)) (in input, e
 			p.metrics.panics.Inc()
 			p.log.Error().Str("topic", m.Topic).Int("partition", m.Partition).Int64("offset", m.Offset).
 				Interface("panic", v).Bytes("stack", debug.Stack()).Msg("panic while decoding a message; it is filed")
-			in = input{msg: m, state: schemas.RetryState{Origin: schemas.Origin{Topic: m.Topic, Partition: m.Partition, Offset: m.Offset}}}
+			in = input{msg: m, state: schemas.RetryState{Origin: m.place()}}
 			err = &schemas.DecodeError{Code: schemas.CodeUnreadable, Detail: "the decoder panicked on this message; see the worker's log"}
 		}
 	}()
@@ -109,6 +116,9 @@ func (p *Processor) pass(ctx context.Context, message *input) (done bool, err er
 	c, err := p.claim(ctx, in, acct)
 	if err != nil {
 		return true, err
+	}
+	if in.signal != nil && c.Status != ClaimGranted {
+		return true, p.signalOvertaken(ctx, in, c)
 	}
 	switch c.Status {
 	case ClaimGranted:
@@ -169,6 +179,7 @@ func (p *Processor) claim(ctx context.Context, in input, acct Account) (claimed,
 			Payment:      in.payment(),
 			Hop:          in.state.Hop,
 			Copy:         in.claimedBefore(),
+			Signal:       in.signal != nil,
 			Attempt:      in.state.Attempt,
 			FirstSeen:    in.firstSeen(started),
 			Via:          in.via(),

@@ -25,7 +25,9 @@ import (
 const (
 	lease = 60 * time.Second
 	grace = 10 * time.Second
-	topic = "refunds.commands"
+	// lapseAfter is how late a copy may be.
+	lapseAfter = 10 * time.Minute
+	topic      = "refunds.commands"
 )
 
 // gateway is a scripted client: each call takes the next answer of its list, and the last one for ever.
@@ -183,6 +185,13 @@ func (f *flaky) Release(ctx context.Context, r refund.ReleaseRequest) error {
 	return f.Memory.Release(ctx, r)
 }
 
+func (f *flaky) Look(ctx context.Context, requestID string) (refund.Sight, error) {
+	if err := f.fault(true); err != nil {
+		return refund.Sight{}, err
+	}
+	return f.Memory.Look(ctx, requestID)
+}
+
 // oneAccount is the whole configuration.
 type oneAccount struct{ only refund.Account }
 
@@ -238,14 +247,28 @@ type claims interface {
 	Settle(context.Context, refund.SettleRequest) (refund.Settled, error)
 	Wait(context.Context, refund.WaitRequest) (refund.Waited, error)
 	Release(context.Context, refund.ReleaseRequest) error
+	Look(context.Context, string) (refund.Sight, error)
 }
 
 func (b *bundle) processorOn(t *testing.T, acct refund.Account, store claims) *refund.Processor {
 	t.Helper()
+	return b.processorFor(t, oneAccount{acct}, store)
+}
+
+// accounts is the whole configuration of accounts.
+type accounts interface {
+	Account(schemas.Gateway, string) (refund.Account, error)
+}
+
+func (b *bundle) processorFor(t *testing.T, accts accounts, store claims) *refund.Processor {
+	t.Helper()
 	p, err := refund.New(refund.Config{
 		Lease: lease, GatewayTimeout: 15 * time.Second, Grace: grace, Source: "/test",
-		Policy: refund.Policy{Tiers: []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute, time.Hour}, Horizon: 24 * time.Hour},
-	}, oneAccount{acct}, store, b.broker, zerolog.New(io.Discard), refund.NewMetrics(prometheus.NewRegistry()))
+		Policy: refund.Policy{
+			Tiers: []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute, time.Hour}, Horizon: 24 * time.Hour,
+			LapseAfter: lapseAfter, ReviewInterval: 24 * time.Hour,
+		},
+	}, accts, store, b.broker, zerolog.New(io.Discard), refund.NewMetrics(prometheus.NewRegistry()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ const (
 	Results Channel = iota + 1
 	Retry
 	DeadLetters
+	Signals
 )
 
 // Event is one message to publish. Key, value and headers go out as they are.
@@ -42,4 +43,9 @@ type Message struct {
 	Value     []byte
 	Headers   []schemas.Header
 	Time      time.Time
+}
+
+// place is where the message was read.
+func (m Message) place() schemas.Origin {
+	return schemas.Origin{Topic: m.Topic, Partition: m.Partition, Offset: m.Offset}
 }

@@ -44,7 +44,10 @@ type ClaimRequest struct {
 	// Hop is 0 for a command, the copy's hop for a retry copy.
 	Hop int
 	// Copy: the message is a retry copy; if the record is gone it is adopted with Attempt, FirstSeen and maybeSent.
-	Copy      bool
+	Copy bool
+	// Signal: the message brings evidence, or a look that is due. A waiting record is granted whatever hop it waits for,
+	// and one in review too. Goes with Copy.
+	Signal    bool
 	Attempt   int
 	FirstSeen time.Time
 	// Via identifies the message itself (its topic/partition/offset), so that a redelivery of the very message that
@@ -88,6 +91,9 @@ type Record struct {
 	Hop, Attempt int
 	// MaybeSent is true once a send was not provably unsent, and for every taken-over or adopted record.
 	MaybeSent bool
+	// Contradicted: evidence about the request contradicts itself, so nothing that a gateway says closes it any more; a
+	// person has to. It implies MaybeSent.
+	Contradicted bool
 	// Takeovers counts claims granted because an earlier owner's lease had run out.
 	Takeovers           int
 	Account, GatewayKey string
@@ -105,6 +111,9 @@ type SettledAs struct {
 	Status schemas.Status
 	Code   schemas.Code
 }
+
+// inReview tells a claimed record that came from a review: a claim keeps what the request waited for.
+func (r Record) inReview() bool { return r.Code == schemas.CodeNeedsReview }
 
 // Claim is the answer to a ClaimRequest.
 type Claim struct {
@@ -154,6 +163,7 @@ type WaitRequest struct {
 	// Hop is the hop of the retry copy that is about to be written: the claimed record's hop + 1.
 	Hop, Attempt    int
 	MaybeSent       bool
+	Contradicted    bool
 	Code            schemas.Code
 	Due             time.Time
 	GatewayRefundID string
@@ -161,6 +171,12 @@ type WaitRequest struct {
 	// Review: only evidence closes it from now on.
 	Review  bool
 	Payment PaymentRef
+	// Message is the command as it was read from its origin. It is kept while the request is open, so that a signal can
+	// be worked on without the message that is in a retry tier.
+	Message Message
+	// LookAt is when the request is put on the schedule of the store, for a look that does not come from its retry copy;
+	// zero: never.
+	LookAt time.Time
 }
 
 // Waited is the answer to a WaitRequest.
@@ -177,9 +193,40 @@ type ReleaseRequest struct {
 	Payment          PaymentRef
 }
 
+// SightState is the state of a request as a look found it.
+type SightState uint8
+
+// The states.
+const (
+	// SightInvalid is the zero value and never returned without an error.
+	SightInvalid SightState = iota
+	SightAbsent
+	SightClaimed
+	SightWaiting
+	SightReview
+	SightSettled
+	// SightTombstone: settled, and the outcome's bytes have expired.
+	SightTombstone
+	// SightUnknownVersion: the record was written by a newer build.
+	SightUnknownVersion
+)
+
+// Sight is what the store knows of a request, without any claim on it: it may have changed since.
+type Sight struct {
+	State  SightState
+	Record Record
+	// LeaseLeft is for how long at most a claimed request is still owned.
+	LeaseLeft time.Duration
+	// Message is the stored command of an open request; nil where none is stored, as before its first wait.
+	Message *Message
+	Settled SettledAs
+	Outcome []byte
+}
+
 type store interface {
 	Claim(context.Context, ClaimRequest) (Claim, error)
 	Settle(context.Context, SettleRequest) (Settled, error)
 	Wait(context.Context, WaitRequest) (Waited, error)
 	Release(context.Context, ReleaseRequest) error
+	Look(ctx context.Context, requestID string) (Sight, error)
 }

@@ -43,7 +43,8 @@ type signer struct {
 // digest hashes what is signed: POST, the path without domain, and after one line feed client ID, time and body with
 // dots between; no line feed at the end. https://docs.antom.com/ac/ams/digital_signature?pageVersion=30
 //
-// In a request the time is request-time; in an answer it is response-time, and path and method are the request's.
+// In a request the time is request-time; in an answer it is response-time, and path and method are the request's. In a
+// notification it is request-time, and the path is that of our own address, with its query.
 func digest(path, clientID, at string, body []byte) []byte {
 	h := sha256.New()
 	h.Write([]byte(http.MethodPost + " " + path + "\n" + clientID + "." + at + "."))
@@ -65,6 +66,11 @@ func (s *signer) sign(path, at string, body []byte) (string, error) {
 // without signature is refused, as the Go SDK does; the Java SDK would take it. The client ID of the header has to be
 // ours, or an answer to somebody else could be passed on to us.
 func (s *signer) verify(path string, header http.Header, body []byte) error {
+	return s.verifyAt(path, headerResponseTime, header, body)
+}
+
+// verifyAt is verify with the name of the header that holds the time.
+func (s *signer) verifyAt(path, timeHeader string, header http.Header, body []byte) error {
 	clientID, err := single(header, headerClientID)
 	if err != nil {
 		return err
@@ -72,7 +78,7 @@ func (s *signer) verify(path string, header http.Header, body []byte) error {
 	if clientID != s.clientID {
 		return &UnverifiedError{Reason: "client-id is not ours"}
 	}
-	at, err := single(header, headerResponseTime)
+	at, err := single(header, timeHeader)
 	if err != nil {
 		return err
 	}

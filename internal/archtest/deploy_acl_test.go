@@ -114,7 +114,7 @@ func exercise(t *testing.T, store *dedupe.Redis) {
 	granted(first)
 	_, waited := store.Wait(ctx, refund.WaitRequest{
 		RequestID: first.RequestID, Token: "t1", Hop: 1, Attempt: 1, MaybeSent: true, Code: schemas.CodeUnknownOutcome,
-		Due: time.Now().Add(time.Minute), Via: first.Via, Payment: first.Payment,
+		Due: time.Now().Add(time.Minute), Via: first.Via, Payment: first.Payment, LookAt: time.Now(),
 	})
 	second := claim("rf-failed", "t2", 1)
 	granted(second)
@@ -127,7 +127,10 @@ func exercise(t *testing.T, store *dedupe.Redis) {
 		RequestID: paid.RequestID, Token: "t3", Status: schemas.Success, Code: schemas.CodeRefunded, Outcome: []byte("{}"), Proof: true, Claim: paid,
 	})
 	_, read := store.Claim(ctx, claim("rf-paid", "t4", 0))
-	if err := errors.Join(released, waited, declined, settled, read); err != nil {
+	_, looked := store.Look(ctx, "rf-paid")
+	_, taken := store.TakeScheduled(ctx, 1, time.Second, time.Second)
+	_, _, counted := store.Scheduled(ctx)
+	if err := errors.Join(released, waited, declined, settled, read, looked, taken, counted); err != nil {
 		t.Fatal(err)
 	}
 }

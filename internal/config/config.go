@@ -112,6 +112,11 @@ type Retry struct {
 	// Tiers are the constant delays of the retry topics: 1 to 16 ascending whole seconds, each up to 24h.
 	// Default 10s, 1m, 10m, 1h. Empty is refused.
 	Tiers []time.Duration `yaml:"tiers" default:"10s,1m,10m,1h" help:"Delays of the retry topics: 1 to 16, ascending, whole seconds, each at most 24h."`
+	// LapseAfter is how long after its due time a waiting refund is taken up without its retry copy, 1s to 24h.
+	// Default 10m.
+	LapseAfter time.Duration `yaml:"lapse_after" default:"10m" help:"How long after its due time a waiting refund is taken up without its retry copy, 1s to 24h."`
+	// ReviewInterval is how often the gateway is asked again about a refund in review, 1s to 720h. Default 24h.
+	ReviewInterval time.Duration `yaml:"review_interval" default:"24h" help:"How often the gateway is asked again about a refund in review, 1s to 720h."`
 }
 
 // HTTP says where the worker listens.

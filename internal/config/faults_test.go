@@ -153,6 +153,8 @@ func TestEveryFaultOfTheFileIsOneLineThatSaysWhatWhereAndWhatToDo(t *testing.T) 
 		{"a tier of nothing", "retry: {tiers: [0s]}\n", []string{"retry.tiers[0] (w.yaml:1:9): 0s is not a whole number of seconds between 1s and 24h0m0s; write a delay such as 10s or 1h"}},
 		{"a tier of days", "retry: {tiers: [1s, 25h]}\nlimits: {horizon: 48h}\n", []string{"retry.tiers[1] (w.yaml:1:9): 25h0m0s is not a whole number of seconds between 1s and 24h0m0s; write a delay such as 10s or 1h"}},
 		{"tiers out of order", "retry: {tiers: [1m, 10s]}\n", []string{"retry.tiers[1] (w.yaml:1:9): 10s does not come after 1m0s; sort the tiers and keep each once"}},
+		{"a lapse of nothing", "retry: {lapse_after: 0s}\n", []string{"retry.lapse_after (w.yaml:1:9): 0s is not between 1s and 24h0m0s; write a duration in between"}},
+		{"a review asked about too seldom", "retry: {review_interval: 721h}\n", []string{"retry.review_interval (w.yaml:1:9): 721h0m0s is not between 1s and 720h0m0s; write a duration in between"}},
 		{"a tier twice", "retry: {tiers: [10s, 10s]}\n", []string{"retry.tiers[1] (w.yaml:1:9): 10s does not come after 10s; sort the tiers and keep each once"}},
 
 		// HTTP and log.

@@ -21,6 +21,7 @@ const (
 	minHorizon, maxHorizon         = time.Minute, 720 * time.Hour
 	minOutcomeTTL, maxTombstoneTTL = time.Hour, 87600 * time.Hour
 	maxTier                        = 24 * time.Hour
+	minLook                        = time.Second
 )
 
 const (
@@ -149,6 +150,8 @@ func (d Dedupe) rules(all *faults) {
 }
 
 func (r Retry) rules(horizon time.Duration, all *faults) {
+	within(all, "retry.lapse_after", r.LapseAfter, minLook, maxTier)
+	within(all, "retry.review_interval", r.ReviewInterval, minLook, maxHorizon)
 	if len(r.Tiers) == 0 || len(r.Tiers) > maxTiers {
 		all.add("retry.tiers", fmt.Sprintf("there are %d tiers", len(r.Tiers)), fmt.Sprintf("write 1 to %d", maxTiers))
 		return

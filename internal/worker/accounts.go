@@ -54,7 +54,7 @@ func newAccount(cfg config.Config, a config.Account, log zerolog.Logger, metrics
 		}
 		return refund.Account{
 			Name: a.Name, Gateway: a.Gateway, Client: client, KeyFunc: antom.Key,
-			ResendWindow: antomResendWindow, AdmitFunc: limit.Admit,
+			ResendWindow: antomResendWindow, AdmitFunc: limit.Admit, NotifiedFunc: client.Notified,
 		}, nil
 	case schemas.EftPay:
 		if a.ResendAfterAbsent {

@@ -39,10 +39,10 @@ func (f *fakeStore) MemoryPressure(context.Context) (float64, error) {
 	return f.used, f.usedErr
 }
 
-func (f *fakeStore) set(err error, used float64) {
+func (f *fakeStore) set(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.err, f.used = err, used
+	f.err = err
 }
 
 type gateBundle struct {
@@ -114,7 +114,7 @@ func TestTheGateClosesWhileTheStoreIsAwayAndOpensByItself(t *testing.T) {
 			t.Fatal(err)
 		}
 		away := errors.New("connection refused")
-		b.store.set(away, 0)
+		b.store.set(away)
 		after(2 * gateInterval)
 		if !errors.Is(b.reported(), away) || testutil.ToFloat64(b.open) != 0 {
 			t.Errorf("reported %v, gauge %v", b.reported(), testutil.ToFloat64(b.open))
@@ -131,7 +131,7 @@ func TestTheGateClosesWhileTheStoreIsAwayAndOpensByItself(t *testing.T) {
 		if said := strings.Count(b.log.String(), "intake is closed"); said < 5 || said > 8 {
 			t.Errorf("%d lines in a minute, want about one in %v", said, sayAgain)
 		}
-		b.store.set(nil, 0)
+		b.store.set(nil)
 		if err := <-passed; err != nil {
 			t.Fatal(err)
 		}

@@ -54,6 +54,7 @@ type Worker struct {
 	producer  *producer.Producer
 	processor *refund.Processor
 	gate      *gate
+	watchdog  *watchdog
 	inFlight  *gateway.Limit
 	server    *observe.Server
 }
@@ -80,12 +81,16 @@ func New(cfg config.Config, version string, log zerolog.Logger) (*Worker, error)
 	}
 	w.processor, err = refund.New(refund.Config{
 		Lease: cfg.Limits.Lease, GatewayTimeout: cfg.Limits.GatewayTimeout, Grace: grace, Source: source,
-		Policy: refund.Policy{Tiers: cfg.Retry.Tiers, Horizon: cfg.Limits.Horizon},
+		Policy: refund.Policy{
+			Tiers: cfg.Retry.Tiers, Horizon: cfg.Limits.Horizon,
+			LapseAfter: cfg.Retry.LapseAfter, ReviewInterval: cfg.Retry.ReviewInterval,
+		},
 	}, accounts, w.store, w.producer, log, refund.NewMetrics(w.reg))
 	if err != nil {
 		return nil, err
 	}
 	w.gate = newGate(w.store, func(err error) { w.health.Set("redis", err) }, log, w.reg)
+	w.watchdog = newWatchdog(w.store, w.producer, w.gate, log, w.reg)
 	w.inFlight = gateway.NewLimit(cfg.Limits.InFlight, 0)
 	w.server, err = observe.New(observe.Config{Listen: cfg.HTTP.Listen}, w.health, w.reg, log)
 	return w, err
@@ -127,6 +132,7 @@ func (w *Worker) work(ctx context.Context) error {
 		group.Go(func() error { return c.Run(ctx) })
 	}
 	group.Go(func() error { return w.watch(ctx, consumers) })
+	group.Go(func() error { return w.watchdog.Run(ctx) })
 	w.log.Info().Int("in_flight", w.cfg.Limits.InFlight).Int("accounts", len(w.cfg.Accounts)).Msg("working")
 	err = group.Wait()
 	w.log.Info().Err(err).Msg("stopped")
@@ -165,6 +171,7 @@ func (w *Worker) consumers(ctx context.Context) ([]*consumer.Consumer, error) {
 		{group, []string{w.topics.Commands()}, nil, w.gated(w.processor.Command)},
 		{group + ".backfill", []string{w.topics.Backfill()}, nil, w.gated(w.processor.Command)},
 		{group + ".retry", retries, w.topics.Tier, w.gated(w.processor.Copy)},
+		{group + ".signals", []string{w.topics.Signals()}, nil, w.gated(w.processor.Signal)},
 	} {
 		made, err := consumer.New(consumer.Config{
 			GroupID: c.group, Topics: c.topics, Delay: c.delay, Drain: w.cfg.Limits.Drain, SessionTimeout: config.SessionTimeout,

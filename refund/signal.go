@@ -1,0 +1,188 @@
+package refund
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"refundworker/schemas"
+)
+
+// signal is what brought a request up without its command or its retry copy.
+type signal struct {
+	kind schemas.SignalKind
+	// place is where the signal was read.
+	place schemas.Origin
+	// told is what a verified notification proves; Unknown for a signal that brings no evidence.
+	told Result
+}
+
+// notified says that the message brings evidence of its own.
+func (in input) notified() bool { return in.signal != nil && in.signal.told.Verdict != Unknown }
+
+// errNoNotifications is the fault of a notification for an account whose gateway sends none.
+var errNoNotifications = errors.New("the account's gateway sends no notifications")
+
+// errNoEvidence is the fault of a verified notification that proves nothing about the request.
+var errNoEvidence = errors.New("the notification proves nothing about the request")
+
+// Signal brings a message of the signals topic to its end: a notification that a gateway sent, or an open request that
+// nobody looked at in time. It makes a pass of the open request, by the rules of any message: the request is claimed, what
+// was told is evidence, and what follows is settled or waits. It returns nil when the message is done, else as Command.
+//
+// A signal is never needed: what it brings can be found out by inquiry. So one that is unreadable, unverified, or about a
+// request that is not open changes nothing; it is filed where a person may want to see it.
+func (p *Processor) Signal(ctx context.Context, m Message) (err error) {
+	defer p.survive(m, &err)
+	s, err := schemas.DecodeSignal(m.Value)
+	if err != nil {
+		return p.fileSignal(ctx, m, "", signalRefused, fmt.Errorf("read signal: %w", err))
+	}
+	for {
+		sight, err := untilAvailable(ctx, p, "look", func(ctx context.Context) (Sight, error) { return p.store.Look(ctx, s.RequestID) })
+		if err != nil {
+			return fmt.Errorf("signal %s: %w", s.RequestID, err)
+		}
+		switch sight.State {
+		case SightSettled:
+			return p.signalSettled(ctx, m, s, sight.Outcome)
+		case SightClaimed, SightWaiting, SightReview:
+			if sight.Message != nil {
+				return p.signalOpen(ctx, m, s, sight)
+			}
+			if sight.State == SightClaimed && sight.LeaseLeft > 0 {
+				// Its first pass is running; what it will wait with is what a signal works on.
+				if err := pauseFor(ctx, min(sight.LeaseLeft, time.Second)); err != nil {
+					return fmt.Errorf("signal %s: %w", s.RequestID, err)
+				}
+				continue
+			}
+			return p.signalWithoutCommand(ctx, m, s, sight)
+		case SightInvalid, SightAbsent, SightTombstone, SightUnknownVersion:
+		}
+		p.signalled(s, signalNotOpen, "")
+		return nil
+	}
+}
+
+// signalOpen makes a pass of an open request.
+func (p *Processor) signalOpen(ctx context.Context, m Message, s schemas.Signal, sight Sight) error {
+	rec := sight.Record
+	in := input{msg: *sight.Message, signal: &signal{kind: s.Kind, place: m.place()}, state: schemas.RetryState{
+		Hop: rec.Hop, Attempt: rec.Attempt, FirstSeen: rec.FirstSeen, Origin: sight.Message.place(), MaybeSent: rec.MaybeSent,
+		Account: rec.Account, GatewayKey: rec.GatewayKey,
+	}}
+	in, err := in.decode()
+	if err != nil {
+		return p.fileSignal(ctx, m, s.RequestID, signalRefused, fmt.Errorf("read the stored command: %w", err))
+	}
+	if rec.Contradicted {
+		p.signalled(s, signalContradicted, "evidence about the request contradicts itself: only a person closes it")
+		return nil
+	}
+	if s.Notification != nil {
+		req := in.request(Claim{Record: rec})
+		if in.signal.told, err = p.told(*s.Notification, in.cmd.Gateway, rec.Account, req); err != nil {
+			return p.fileSignal(ctx, m, s.RequestID, signalRefused, err)
+		}
+	} else if sight.State == SightWaiting {
+		p.metrics.lapsed.Inc()
+		p.log.Warn().Str("request_id", s.RequestID).Time("due", rec.Due).Int("hop", rec.Hop).Str("alarm", "lapsed").
+			Msg("the promised attempt did not happen in time; its retry copy is late or lost")
+	}
+	if err := p.passes(ctx, &in); err != nil {
+		return err
+	}
+	p.signalled(s, signalWorked, "")
+	return nil
+}
+
+// told verifies a notification and says what it proves. Only proof of a success or a failure of this very refund is
+// passed on; anything else is an error, and nothing happens.
+func (p *Processor) told(n schemas.Notification, gateway schemas.Gateway, account string, req Request) (Result, error) {
+	acct, err := p.accounts.Account(gateway, account)
+	if err != nil {
+		return Result{}, fmt.Errorf("notification: %w", err)
+	}
+	if acct.NotifiedFunc == nil || n.Gateway != gateway {
+		return Result{}, fmt.Errorf("notification: account %s: %w", account, errNoNotifications)
+	}
+	res, err := acct.NotifiedFunc(n, req)
+	if res.Alarm != NoAlarm {
+		p.metrics.alarms.WithLabelValues(string(res.Alarm)).Inc()
+	}
+	if err != nil {
+		return Result{}, fmt.Errorf("notification: %w", err)
+	}
+	if res.Review || res.Verdict != Succeeded && res.Verdict != Declined {
+		return Result{}, fmt.Errorf("notification: %w: %s", errNoEvidence, res.Detail)
+	}
+	return res, nil
+}
+
+// signalSettled compares a notification with a stored final outcome. The outcome stands, whatever was told.
+func (p *Processor) signalSettled(ctx context.Context, m Message, s schemas.Signal, stored []byte) error {
+	if s.Notification == nil {
+		p.signalled(s, signalNotOpen, "")
+		return nil
+	}
+	out, err := schemas.DecodeOutcome(stored)
+	if err != nil {
+		return fmt.Errorf("signal %s: the stored outcome cannot be read: %w", s.RequestID, err)
+	}
+	acct, err := p.accounts.Account(out.Gateway, out.Account)
+	if err != nil {
+		return p.fileSignal(ctx, m, s.RequestID, signalRefused, err)
+	}
+	told, err := p.told(*s.Notification, out.Gateway, out.Account, Request{
+		RequestID: out.RequestID, GatewayKey: acct.KeyFunc(out.RequestID), PaymentID: out.PaymentID, Amount: out.Amount,
+		GatewayRefundID: out.GatewayRefundID,
+	})
+	if err != nil {
+		return p.fileSignal(ctx, m, s.RequestID, signalRefused, err)
+	}
+	if (told.Verdict == Succeeded) == (out.Status == schemas.Success) {
+		p.signalled(s, signalNotOpen, "")
+		return nil
+	}
+	return p.fileSignal(ctx, m, s.RequestID, signalContradicted, fmt.Errorf(
+		"the gateway notifies %s (refund ID %s); the request was settled as %s (%s) before", told.Verdict, told.RefundID, out.Status, out.Code))
+}
+
+// signalOvertaken ends a signal whose request was not claimed: it was settled in the meantime, or cannot be worked on by
+// this build.
+func (p *Processor) signalOvertaken(ctx context.Context, in input, c claimed) error {
+	if c.Status == ClaimSettled && in.signal.told.Verdict == Succeeded {
+		d := decision{status: schemas.Success, result: in.signal.told}
+		return p.contradiction(ctx, in, d, c.Outcome)
+	}
+	p.log.Debug().Str("request_id", in.cmd.RequestID).Uint8("claim", uint8(c.Status)).Msg("the request was overtaken; the signal is done")
+	return nil
+}
+
+// signalWithoutCommand ends a signal about a request that is open and whose command the store does not hold: nobody but
+// the command's own message, or its dead letter, can bring it on.
+func (p *Processor) signalWithoutCommand(ctx context.Context, m Message, s schemas.Signal, sight Sight) error {
+	return p.fileSignal(ctx, m, s.RequestID, signalNoCommand, fmt.Errorf(
+		"the request is open since %s (hop %d) and its command is not in the store; send the command again under its request ID",
+		sight.Record.FirstSeen.Format(schemas.TimeLayout), sight.Record.Hop))
+}
+
+// fileSignal puts a signal that could not be used where a person finds it, with the reason.
+func (p *Processor) fileSignal(ctx context.Context, m Message, requestID string, result string, cause error) error {
+	code := schemas.CodeNeedsReview
+	if fault, ok := errors.AsType[*schemas.DecodeError](cause); ok {
+		code = fault.Code
+	}
+	p.metrics.signals.WithLabelValues(result).Inc()
+	p.log.Error().Str("request_id", requestID).Stringer("origin", m.place()).Str("alarm", "signal").Err(cause).
+		Msg("a signal could not be used; it is filed and nothing was changed")
+	in := input{msg: m, state: schemas.RetryState{Origin: m.place()}}
+	return p.publish(ctx, p.deadLetter(in, code, cause.Error()))
+}
+
+func (p *Processor) signalled(s schemas.Signal, result, detail string) {
+	p.metrics.signals.WithLabelValues(result).Inc()
+	p.log.Info().Str("request_id", s.RequestID).Str("kind", string(s.Kind)).Str("result", result).Str("detail", detail).Msg("signal")
+}
