@@ -86,6 +86,21 @@ type StatusError struct{ Status int }
 // Error names the status.
 func (e *StatusError) Error() string { return fmt.Sprintf("http status %d", e.Status) }
 
+// UnverifiedError says why an answer is not proved to be the gateway's. Its text never holds what the peer sent.
+type UnverifiedError struct{ Reason string }
+
+// Error names the reason.
+func (e *UnverifiedError) Error() string { return "answer not verified: " + e.Reason }
+
+// UnreadableError says that an answer is not one of the documented form. Its text never quotes the answer.
+type UnreadableError struct{ Err error }
+
+// Error names what cannot be read.
+func (e *UnreadableError) Error() string { return "answer not readable: " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *UnreadableError) Unwrap() error { return e.Err }
+
 // Verdict is what an error of [HTTP.Post] proves about the request: NotSent for a [NotSentError], Unknown for
 // everything else.
 func Verdict(err error) refund.Verdict {

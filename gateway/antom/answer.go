@@ -3,10 +3,9 @@ package antom
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
-	"unicode/utf8"
 
+	"refundworker/gateway"
 	"refundworker/refund"
 	"refundworker/schemas"
 )
@@ -52,11 +51,11 @@ type answer struct {
 // Unknown fields and any order are fine. A field of the wrong type is an error, except in the settlement, which proves
 // nothing and is left out where it cannot be read.
 func decodeAnswer(body []byte) (answer, error) {
-	obj, err := parseObject(body)
+	obj, err := gateway.ParseObject(body)
 	if err != nil {
 		return answer{}, err
 	}
-	result, err := obj.object("result")
+	result, err := obj.Object("result")
 	if err != nil {
 		return answer{}, err
 	}
@@ -66,7 +65,7 @@ func decodeAnswer(body []byte) (answer, error) {
 	var a answer
 	var refundTime string
 	for _, f := range []struct {
-		in   object
+		in   gateway.Object
 		name string
 		to   *string
 	}{
@@ -79,14 +78,14 @@ func decodeAnswer(body []byte) (answer, error) {
 		{obj, "refundStatus", &a.refundStatus},
 		{obj, "refundTime", &refundTime},
 	} {
-		if *f.to, err = f.in.text(f.name); err != nil {
+		if *f.to, err = f.in.Text(f.name); err != nil {
 			return answer{}, err
 		}
 	}
 	if a.status != statusSuccess && a.status != statusFailed && a.status != statusUnknown {
 		return answer{}, errors.New("resultStatus is not S, F or U")
 	}
-	amount, err := obj.object("refundAmount")
+	amount, err := obj.Object("refundAmount")
 	if err != nil {
 		return answer{}, err
 	}
@@ -99,7 +98,7 @@ func decodeAnswer(body []byte) (answer, error) {
 
 // money reads an Amount: an ISO 4217 currency and a whole number of its smallest unit, as a string
 // (https://docs.antom.com/ac/ams_zh-cn/refund). nil for anything else.
-func money(o object) *schemas.Money {
+func money(o gateway.Object) *schemas.Money {
 	currency, _ := o["currency"].(string)
 	value, _ := o["value"].(string)
 	minor, err := schemas.ParseMinor(value)
@@ -122,12 +121,12 @@ func moment(s string) time.Time {
 // settlement reads grossSettlementAmount, whose currency may differ from the refund's, and settlementQuote
 // (https://docs.antom.com/ac/ams_zh-cn/refund). Pair and price stay the gateway's text. The price may be a JSON number,
 // as in Quote.quotePrice of the Java SDK; its digits are kept as they are written.
-func settlement(obj object) *schemas.Settlement {
+func settlement(obj gateway.Object) *schemas.Settlement {
 	var s schemas.Settlement
-	if amount, ok := obj["grossSettlementAmount"].(object); ok {
+	if amount, ok := obj["grossSettlementAmount"].(gateway.Object); ok {
 		s.Amount = money(amount)
 	}
-	if quote, ok := obj["settlementQuote"].(object); ok {
+	if quote, ok := obj["settlementQuote"].(gateway.Object); ok {
 		pair, _ := quote["quoteCurrencyPair"].(string)
 		id, _ := quote["quoteId"].(string)
 		var price string
@@ -138,7 +137,7 @@ func settlement(obj object) *schemas.Settlement {
 			price = v.String()
 		}
 		if pair != "" && price != "" {
-			s.Quote = &schemas.Quote{CurrencyPair: clip(pair, maxCode), Price: clip(price, maxCode), ID: clip(id, maxCode)}
+			s.Quote = &schemas.Quote{CurrencyPair: gateway.Clip(pair, maxCode), Price: gateway.Clip(price, maxCode), ID: gateway.Clip(id, maxCode)}
 		}
 	}
 	if s.Amount == nil && s.Quote == nil {
@@ -170,7 +169,7 @@ func (a answer) isAbout() bool { return a.refundRequestID != "" && a.hasAmount }
 
 // result begins a Result with the gateway's own words.
 func (a answer) result() refund.Result {
-	return refund.Result{RawCode: clip(a.code, maxCode), RawMessage: clip(a.message, maxMessage)}
+	return refund.Result{RawCode: gateway.Clip(a.code, maxCode), RawMessage: gateway.Clip(a.message, maxMessage)}
 }
 
 // accepted adds the ID of a refund that Antom has taken. Of a refund that was refused it is not passed on: an inquiry
@@ -188,20 +187,3 @@ func (a answer) done(res refund.Result) refund.Result {
 	res.Refunded, res.RefundTime, res.Settlement = a.amount, a.refundTime, a.settlement
 	return res
 }
-
-// clip cuts a text to a number of characters.
-func clip(s string, limit int) string {
-	if utf8.RuneCountInString(s) <= limit {
-		return s
-	}
-	return string([]rune(s)[:limit])
-}
-
-// UnreadableError says that a verified answer is not one of the documented form. Its text never quotes the answer.
-type UnreadableError struct{ Err error }
-
-// Error names what cannot be read.
-func (e *UnreadableError) Error() string { return fmt.Sprintf("signed answer not readable: %v", e.Err) }
-
-// Unwrap returns the cause.
-func (e *UnreadableError) Unwrap() error { return e.Err }

@@ -112,11 +112,7 @@ func (c *Client) exchange(ctx context.Context, op gateway.Operation, path string
 	}
 	ans, err := c.http.Post(ctx, path, header, body)
 	if err != nil {
-		res := refund.Result{Verdict: gateway.Verdict(err), Code: schemas.CodeUnknownOutcome, Detail: "sent, or maybe sent, and no whole answer"}
-		if res.Verdict == refund.NotSent {
-			res.Code, res.Detail = schemas.CodeGatewayUnavailable, "nothing was sent"
-		}
-		return res, err
+		return gateway.Failed(err), err
 	}
 	// Of an answer that proves nothing, only this is left to look at.
 	c.log.Debug().Str("account", c.name).Str("operation", string(op)).Str("request_id", req.RequestID).
@@ -126,14 +122,13 @@ func (c *Client) exchange(ctx context.Context, op gateway.Operation, path string
 
 // judge is the one way from an answer to a verdict. Only the last lines can come to anything but Unknown.
 func (c *Client) judge(op gateway.Operation, path string, ans gateway.Answer, req refund.Request) (refund.Result, error) {
-	pause := gateway.RetryAfter(ans.Header, time.Now())
 	if ans.Status != http.StatusOK {
 		// No page speaks of other statuses; proxies send them, before and after the work is done.
-		return c.badStatus(ans, pause), &gateway.StatusError{Status: ans.Status}
+		return gateway.BadStatus(ans, c.unproved(ans, "http status "+strconv.Itoa(ans.Status))), &gateway.StatusError{Status: ans.Status}
 	}
 	if err := c.signer.verify(path, ans.Header, ans.Body); err != nil {
 		reason := "not verified"
-		if e, ok := errors.AsType[*UnverifiedError](err); ok {
+		if e, ok := errors.AsType[*gateway.UnverifiedError](err); ok {
 			reason = e.Reason
 		}
 		return c.unproved(ans, reason), err
@@ -142,32 +137,16 @@ func (c *Client) judge(op gateway.Operation, path string, ans gateway.Answer, re
 	if err != nil {
 		return refund.Result{
 			Code: schemas.CodeUnknownOutcome, Alarm: refund.AlarmUnverified, Detail: "signed answer not readable",
-		}, &UnreadableError{Err: err}
+		}, &gateway.UnreadableError{Err: err}
 	}
 	res := c.tables.inquiry(a, req)
 	if op == gateway.OpRefund {
 		res = c.tables.refund(a, req)
 	}
 	if res.Code == schemas.CodeThrottled {
-		res.RetryAfter = pause
+		res.RetryAfter = gateway.RetryAfter(ans.Header, time.Now())
 	}
 	return res, nil
-}
-
-// badStatus is the verdict of an HTTP status other than 200. 5xx is an outage and 429 a request to slow down; both
-// pass without a person. The others point at a proxy or an address that is not Antom's.
-func (c *Client) badStatus(ans gateway.Answer, pause time.Duration) refund.Result {
-	res := c.unproved(ans, "http status "+strconv.Itoa(ans.Status))
-	res.RetryAfter = pause
-	if res.Alarm == refund.AlarmUnverified {
-		switch {
-		case ans.Status == http.StatusTooManyRequests:
-			res.Code, res.Alarm = schemas.CodeThrottled, refund.NoAlarm
-		case ans.Status >= http.StatusInternalServerError:
-			res.Alarm = refund.NoAlarm
-		}
-	}
-	return res
 }
 
 // unproved is the verdict of an answer without proof. If it says that our client ID, key or signature is wrong, which

@@ -104,8 +104,8 @@ func TestAnAnswerWithoutProofIsUnknown(t *testing.T) {
 		return func(h, _ http.Header) { h.Set("Retry-After", value) }
 	}
 	status := func(err error) bool { _, ok := errors.AsType[*gateway.StatusError](err); return ok }
-	unverified := func(err error) bool { _, ok := errors.AsType[*UnverifiedError](err); return ok }
-	unreadable := func(err error) bool { _, ok := errors.AsType[*UnreadableError](err); return ok }
+	unverified := func(err error) bool { _, ok := errors.AsType[*gateway.UnverifiedError](err); return ok }
+	unreadable := func(err error) bool { _, ok := errors.AsType[*gateway.UnreadableError](err); return ok }
 	for _, tc := range []struct {
 		name   string
 		status int

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"refundworker/gateway"
 	"refundworker/refund"
 	"refundworker/schemas"
 )
@@ -44,7 +45,7 @@ func (c *Client) Notified(n schemas.Notification, req refund.Request) (refund.Re
 		if r, listed := c.tables.refunds[a.code]; listed && r.verdict == refund.Declined && r.fits(a.status) {
 			res.Code = r.ours
 		}
-		res.RawCode = clip(a.code, maxCode)
+		res.RawCode = gateway.Clip(a.code, maxCode)
 	}
 	return res, nil
 }
@@ -57,7 +58,7 @@ func (c *Client) VerifyNotification(n schemas.Notification) (requestID string, e
 		return "", err
 	}
 	if !isID(a.refundRequestID, maxRequestID) {
-		return "", &UnreadableError{Err: errors.New("refundRequestId is not one of ours")}
+		return "", &gateway.UnreadableError{Err: errors.New("refundRequestId is not one of ours")}
 	}
 	return a.refundRequestID, nil
 }
@@ -71,16 +72,16 @@ func (c *Client) readNotification(n schemas.Notification) (answer, error) {
 	if err := c.signer.verifyAt(n.Path, headerRequestTime, header, n.Body); err != nil {
 		return answer{}, fmt.Errorf("antom notification: %w", err)
 	}
-	obj, err := parseObject(n.Body)
+	obj, err := gateway.ParseObject(n.Body)
 	if err != nil {
-		return answer{}, fmt.Errorf("antom notification: %w", &UnreadableError{Err: err})
+		return answer{}, fmt.Errorf("antom notification: %w", &gateway.UnreadableError{Err: err})
 	}
 	a, err := decodeAnswer(n.Body)
 	if err != nil {
-		return answer{}, fmt.Errorf("antom notification: %w", &UnreadableError{Err: err})
+		return answer{}, fmt.Errorf("antom notification: %w", &gateway.UnreadableError{Err: err})
 	}
-	if kind, err := obj.text("notifyType"); err != nil || kind != notifyRefund {
-		return answer{}, fmt.Errorf("antom notification: %w", &UnreadableError{Err: errNotRefund})
+	if kind, err := obj.Text("notifyType"); err != nil || kind != notifyRefund {
+		return answer{}, fmt.Errorf("antom notification: %w", &gateway.UnreadableError{Err: errNotRefund})
 	}
 	return a, nil
 }

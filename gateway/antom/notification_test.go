@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"refundworker/gateway"
 	"refundworker/refund"
 	"refundworker/schemas"
 )
@@ -77,7 +78,7 @@ func TestANotificationThatIsNotAntomsOrNotOursIsRefused(t *testing.T) {
 	} {
 		n := notification(t, good, change)
 		res, err := c.Notified(n, testRequest())
-		if _, unverified := errors.AsType[*UnverifiedError](err); !unverified || short(res) != "unknown UNKNOWN_OUTCOME !unverified" {
+		if _, unverified := errors.AsType[*gateway.UnverifiedError](err); !unverified || short(res) != "unknown UNKNOWN_OUTCOME !unverified" {
 			t.Errorf("%s: %q, %v", name, short(res), err)
 		}
 		if id, err := c.VerifyNotification(n); err == nil {

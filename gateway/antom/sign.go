@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"refundworker/gateway"
 )
 
 // algorithm is the only signature algorithm of the API: RSA PKCS#1 v1.5 over SHA-256.
@@ -25,12 +27,6 @@ const (
 	headerSignature    = "Signature"
 	headerAgentToken   = "Agent-Token"
 )
-
-// UnverifiedError says why an answer is not proved to be Antom's. Its text never holds what the peer sent.
-type UnverifiedError struct{ Reason string }
-
-// Error names the reason.
-func (e *UnverifiedError) Error() string { return "answer not verified: " + e.Reason }
 
 // signer signs requests and verifies answers of one client ID.
 type signer struct {
@@ -76,7 +72,7 @@ func (s *signer) verifyAt(path, timeHeader string, header http.Header, body []by
 		return err
 	}
 	if clientID != s.clientID {
-		return &UnverifiedError{Reason: "client-id is not ours"}
+		return &gateway.UnverifiedError{Reason: "client-id is not ours"}
 	}
 	at, err := single(header, timeHeader)
 	if err != nil {
@@ -88,7 +84,7 @@ func (s *signer) verifyAt(path, timeHeader string, header http.Header, body []by
 	}
 	raw, err := parseSignature(text)
 	if err != nil {
-		return &UnverifiedError{Reason: err.Error()}
+		return &gateway.UnverifiedError{Reason: err.Error()}
 	}
 	sum := digest(path, clientID, at, body)
 	for _, key := range s.public {
@@ -96,7 +92,7 @@ func (s *signer) verifyAt(path, timeHeader string, header http.Header, body []by
 			return nil
 		}
 	}
-	return &UnverifiedError{Reason: "signature does not match"}
+	return &gateway.UnverifiedError{Reason: "signature does not match"}
 }
 
 // single returns the value of a header that has to be there exactly once.
@@ -104,9 +100,9 @@ func single(header http.Header, name string) (string, error) {
 	values := header.Values(name)
 	switch {
 	case len(values) == 0 || values[0] == "":
-		return "", &UnverifiedError{Reason: strings.ToLower(name) + " is missing"}
+		return "", &gateway.UnverifiedError{Reason: strings.ToLower(name) + " is missing"}
 	case len(values) > 1:
-		return "", &UnverifiedError{Reason: strings.ToLower(name) + " is there more than once"}
+		return "", &gateway.UnverifiedError{Reason: strings.ToLower(name) + " is there more than once"}
 	}
 	return values[0], nil
 }

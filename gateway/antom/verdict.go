@@ -1,6 +1,7 @@
 package antom
 
 import (
+	"refundworker/gateway"
 	"refundworker/refund"
 	"refundworker/schemas"
 )
@@ -74,7 +75,7 @@ func found(a answer, req refund.Request) refund.Result {
 		return absent(a, req)
 	}
 	res := a.accepted(a.result())
-	res.RawCode = clip(a.refundStatus, maxCode)
+	res.RawCode = gateway.Clip(a.refundStatus, maxCode)
 	switch {
 	case a.refundStatus == refundProcessing:
 		res.Verdict, res.Code = refund.Pending, schemas.CodeInProcess

@@ -2,10 +2,10 @@ package eftpay
 
 import (
 	"errors"
-	"fmt"
 	"time"
 	"unicode/utf8"
 
+	"refundworker/gateway"
 	"refundworker/refund"
 	"refundworker/schemas"
 )
@@ -45,7 +45,7 @@ type answer struct {
 // decodeAnswer reads the fields of https://vmp.eftpay.com.cn/vmp-docs/en/api-reference/scene/qrcode/Refund.html; those
 // of a query are the same, as far as its page could be read. Unknown fields are fine; a known one of the wrong type is
 // an error. An amount may be a JSON number: its digits are taken as they are written.
-func decodeAnswer(obj object) (answer, error) {
+func decodeAnswer(obj gateway.Object) (answer, error) {
 	var a answer
 	var tradeTime string
 	var err error
@@ -63,19 +63,19 @@ func decodeAnswer(obj object) (answer, error) {
 		{"refund_trade_no", &a.refundTradeNo},
 		{"trade_time", &tradeTime},
 	} {
-		if *f.to, err = obj.text(f.name); err != nil {
+		if *f.to, err = obj.Text(f.name); err != nil {
 			return answer{}, err
 		}
 	}
 	if a.returnStatus == "" {
 		return answer{}, errors.New("return_status is missing")
 	}
-	amount := obj["transaction_amount"]
-	if amount.kind == kindNested {
+	amount, ok := scalar(obj["transaction_amount"])
+	if !ok {
 		return answer{}, errors.New("transaction_amount is not a number")
 	}
-	a.hasAmount = amount.text != ""
-	a.amount = parseAmount(amount.text)
+	a.hasAmount = amount != ""
+	a.amount = parseAmount(amount)
 	a.tradeTime = moment(tradeTime)
 	return a, nil
 }
@@ -130,9 +130,9 @@ func (a answer) isAbout(req refund.Request) bool {
 // result begins a Result, of unknown outcome, with the gateway's own words. RawCode is the trade_status where there is
 // one: 00 says nothing about the refund.
 func (a answer) result() refund.Result {
-	res := refund.Result{Code: schemas.CodeUnknownOutcome, RawCode: clip(a.returnStatus, maxCode), RawMessage: clip(a.returnChar, maxMessage)}
+	res := refund.Result{Code: schemas.CodeUnknownOutcome, RawCode: gateway.Clip(a.returnStatus, maxCode), RawMessage: gateway.Clip(a.returnChar, maxMessage)}
 	if a.returnStatus == statusTaken && a.tradeStatus != "" {
-		res.RawCode = clip(a.tradeStatus, maxCode)
+		res.RawCode = gateway.Clip(a.tradeStatus, maxCode)
 	}
 	return res
 }
@@ -153,20 +153,3 @@ func (a answer) proved(res refund.Result, t trade, req refund.Request) refund.Re
 	}
 	return res
 }
-
-// clip cuts a text to a number of characters.
-func clip(s string, limit int) string {
-	if utf8.RuneCountInString(s) <= limit {
-		return s
-	}
-	return string([]rune(s)[:limit])
-}
-
-// UnreadableError says that an answer is not one of the documented form. Its text never quotes the answer.
-type UnreadableError struct{ Err error }
-
-// Error names what cannot be read.
-func (e *UnreadableError) Error() string { return fmt.Sprintf("answer not readable: %v", e.Err) }
-
-// Unwrap returns the cause.
-func (e *UnreadableError) Unwrap() error { return e.Err }

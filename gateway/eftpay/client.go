@@ -112,23 +112,19 @@ func (c *Client) exchange(ctx context.Context, op gateway.Operation, body []byte
 	}
 	ans, err := c.http.Post(ctx, servicePath, header, body)
 	if err != nil {
-		res := refund.Result{Verdict: gateway.Verdict(err), Code: schemas.CodeUnknownOutcome, Detail: "sent, or maybe sent, and no whole answer"}
-		if res.Verdict == refund.NotSent {
-			res.Code, res.Detail = schemas.CodeGatewayUnavailable, "nothing was sent"
-		}
-		return res, err
+		return gateway.Failed(err), err
 	}
 	return c.judge(op, ans, req)
 }
 
 // judge is the one way from an answer to a verdict. Only the last lines can come to anything but Unknown.
 func (c *Client) judge(op gateway.Operation, ans gateway.Answer, req refund.Request) (refund.Result, error) {
-	obj, err := parseObject(ans.Body)
+	obj, err := gateway.ParseObject(ans.Body)
 	var form empties
 	if err == nil {
 		form, err = c.signer.verify(obj)
 	} else {
-		err = &UnreadableError{Err: err}
+		err = &gateway.UnreadableError{Err: err}
 	}
 	// Which way of signing empty fields eftPay has is contested; this line tells.
 	c.log.Debug().Str("account", c.name).Str("operation", string(op)).Str("request_id", req.RequestID).
@@ -136,18 +132,18 @@ func (c *Client) judge(op gateway.Operation, ans gateway.Answer, req refund.Requ
 	if ans.Status != http.StatusOK {
 		// "HTTP 200 only says that the request was taken" (https://vmp.eftpay.com.cn/vmp-docs/en/api-reference/BaseInfo.html);
 		// no page speaks of other statuses, which proxies send before and after the work is done.
-		return c.badStatus(ans, obj), &gateway.StatusError{Status: ans.Status}
+		return gateway.BadStatus(ans, c.unproved(obj, "http status "+strconv.Itoa(ans.Status))), &gateway.StatusError{Status: ans.Status}
 	}
 	if err != nil {
 		reason := "not readable"
-		if e, ok := errors.AsType[*UnverifiedError](err); ok {
+		if e, ok := errors.AsType[*gateway.UnverifiedError](err); ok {
 			reason = e.Reason
 		}
 		return c.unproved(obj, reason), err
 	}
 	a, err := decodeAnswer(obj)
 	if err != nil {
-		return c.unproved(nil, "signed answer not readable"), &UnreadableError{Err: err}
+		return c.unproved(nil, "signed answer not readable"), &gateway.UnreadableError{Err: err}
 	}
 	if op == gateway.OpRefund {
 		return c.tables.refund(a, req), nil
@@ -155,28 +151,12 @@ func (c *Client) judge(op gateway.Operation, ans gateway.Answer, req refund.Requ
 	return c.tables.inquiry(a, req), nil
 }
 
-// badStatus is the verdict of an HTTP status other than 200. 5xx is an outage and 429 a request to slow down; both
-// pass without a person. The others point at a proxy or an address that is not eftPay's.
-func (c *Client) badStatus(ans gateway.Answer, obj object) refund.Result {
-	res := c.unproved(obj, "http status "+strconv.Itoa(ans.Status))
-	res.RetryAfter = gateway.RetryAfter(ans.Header, time.Now())
-	if res.Alarm == refund.AlarmUnverified {
-		switch {
-		case ans.Status == http.StatusTooManyRequests:
-			res.Code, res.Alarm = schemas.CodeThrottled, refund.NoAlarm
-		case ans.Status >= http.StatusInternalServerError:
-			res.Alarm = refund.NoAlarm
-		}
-	}
-	return res
-}
-
 // unproved is the verdict of an answer without proof. If it says that our account, service or clock is wrong, which
 // eftPay says unsigned, that is reason for an alarm and for a pause, never for a failure. Nothing else of it is kept.
 // obj is nil where the answer could not be read.
-func (c *Client) unproved(obj object, reason string) refund.Result {
+func (c *Client) unproved(obj gateway.Object, reason string) refund.Result {
 	res := refund.Result{Code: schemas.CodeUnknownOutcome, Alarm: refund.AlarmUnverified, Detail: reason}
-	code, err := obj.text("return_status")
+	code, err := obj.Text("return_status")
 	if err != nil {
 		return res
 	}

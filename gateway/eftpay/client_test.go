@@ -52,13 +52,14 @@ func TestACallGoesOutAsDocumentedAndComesBackProved(t *testing.T) {
 	if path != "/VMP/Servlet/JSAPIService.do" || !bytes.Contains(body, []byte(`"service":"service.alipay.qrcode.Query"`)) {
 		t.Errorf("sent %s to %s", body, path)
 	}
-	obj, err := parseObject(body)
+	obj, err := gateway.ParseObject(body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	at, err := time.Parse("20060102150405-0700", obj["time"].text+"+0800")
+	stamped, _ := scalar(obj["time"])
+	at, err := time.Parse("20060102150405-0700", stamped+"+0800")
 	if err != nil || at.Before(before) || at.After(time.Now()) {
-		t.Errorf("a query's time %q is not now in UTC+8 (%v)", obj["time"].text, err)
+		t.Errorf("a query's time %q is not now in UTC+8 (%v)", stamped, err)
 	}
 }
 
@@ -67,8 +68,8 @@ func TestAnAnswerWithoutProofIsUnknown(t *testing.T) {
 	t.Parallel()
 	retryAfter := func(value string) func(http.Header) { return func(h http.Header) { h.Set("Retry-After", value) } }
 	status := func(err error) bool { _, ok := errors.AsType[*gateway.StatusError](err); return ok }
-	unverified := func(err error) bool { _, ok := errors.AsType[*UnverifiedError](err); return ok }
-	unreadable := func(err error) bool { _, ok := errors.AsType[*UnreadableError](err); return ok }
+	unverified := func(err error) bool { _, ok := errors.AsType[*gateway.UnverifiedError](err); return ok }
+	unreadable := func(err error) bool { _, ok := errors.AsType[*gateway.UnreadableError](err); return ok }
 	const plain, rejected = "unknown UNKNOWN_OUTCOME !unverified", "unknown ACCOUNT_REJECTED !configuration"
 	for _, tc := range []struct {
 		name   string

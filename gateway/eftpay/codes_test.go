@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"refundworker/gateway"
 	"refundworker/refund"
 	"refundworker/schemas"
 )
@@ -80,7 +81,7 @@ func TestEveryReturnStatusIsTakenInBothOperations(t *testing.T) {
 		if got := short(c.tables.inquiry(a, testRequest())); got != want.inquiry {
 			t.Errorf("inquiry %q: %q, want %q", status, got, want.inquiry)
 		}
-		obj, err := parseObject([]byte(failing(status).text()))
+		obj, err := gateway.ParseObject([]byte(failing(status).text()))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -30,7 +30,7 @@ func FuzzVerdict(f *testing.F) {
 	f.Add([]byte("{\"a\":\xff}"), uint8(0))
 	tb := newTables([]string{"77"})
 	f.Fuzz(func(t *testing.T, body []byte, flags uint8) {
-		obj, err := parseObject(body)
+		obj, err := gateway.ParseObject(body)
 		if err != nil {
 			return
 		}

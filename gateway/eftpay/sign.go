@@ -4,8 +4,12 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
+
+	"refundworker/gateway"
 )
 
 // signField is the field that holds the signature and is not signed itself.
@@ -13,12 +17,6 @@ const signField = "sign"
 
 // field is one field of a message, as it is signed.
 type field struct{ name, value string }
-
-// UnverifiedError says why an answer is not proved to be eftPay's. Its text never holds what the peer sent.
-type UnverifiedError struct{ Reason string }
-
-// Error names the reason.
-func (e *UnverifiedError) Error() string { return "answer not verified: " + e.Reason }
 
 // empties says how an answer's empty fields were signed.
 type empties string
@@ -63,34 +61,56 @@ func (s *signer) sign(fields []field) string {
 //
 // The signed text has no escapes, so "a=1&b=2" is one field or two. An answer that could be cut in another way than it
 // is proves nothing.
-func (s *signer) verify(obj object) (empties, error) {
-	got := obj[signField]
-	if got.kind != kindString || got.text == "" {
-		return "", &UnverifiedError{Reason: "sign is missing"}
+//
+// That [gateway.ParseObject] refuses invalid UTF-8 is also what closes the weakness of the signature, a plain hash over
+// secret and text: who has seen one can append to the text, but only behind the hash's own padding, whose first byte,
+// 0x80, begins no character.
+func (s *signer) verify(obj gateway.Object) (empties, error) {
+	got, err := obj.Text(signField)
+	if err != nil || got == "" {
+		return "", &gateway.UnverifiedError{Reason: "sign is missing"}
 	}
 	var filled, all []field
 	for name, v := range obj {
-		switch {
-		case name == signField:
+		if name == signField {
 			continue
-		case v.kind == kindNested:
-			// How an object would be signed is not known.
-			return "", &UnverifiedError{Reason: "a field is an object or a list"}
-		case strings.ContainsAny(name, "&=") || splits(v.text):
-			return "", &UnverifiedError{Reason: "the signed text can be read in two ways"}
 		}
-		all = append(all, field{name, v.text})
-		if v.text != "" {
-			filled = append(filled, field{name, v.text})
+		text, ok := scalar(v)
+		switch {
+		case !ok:
+			// How an object would be signed is not known.
+			return "", &gateway.UnverifiedError{Reason: "a field is an object or a list"}
+		case strings.ContainsAny(name, "&=") || splits(text):
+			return "", &gateway.UnverifiedError{Reason: "the signed text can be read in two ways"}
+		}
+		all = append(all, field{name, text})
+		if text != "" {
+			filled = append(filled, field{name, text})
 		}
 	}
 	switch {
-	case equal(got.text, s.sign(filled)):
+	case equal(got, s.sign(filled)):
 		return emptiesSkipped, nil
-	case equal(got.text, s.sign(all)):
+	case equal(got, s.sign(all)):
 		return emptiesKept, nil
 	}
-	return "", &UnverifiedError{Reason: "sign does not match"}
+	return "", &gateway.UnverifiedError{Reason: "sign does not match"}
+}
+
+// scalar is a value as it is signed: a string's content, a number or a bool as it is written, nothing for null. Objects
+// and lists are none.
+func scalar(v any) (text string, ok bool) {
+	switch v := v.(type) {
+	case nil:
+		return "", true
+	case string:
+		return v, true
+	case json.Number:
+		return v.String(), true
+	case bool:
+		return strconv.FormatBool(v), true
+	}
+	return "", false
 }
 
 // splits tells whether a value holds what another reader of the signed text would take for a field of its own.

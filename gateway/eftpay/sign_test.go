@@ -63,7 +63,7 @@ func TestAnAnswerVerifiesInBothWaysOfSigningEmptyFields(t *testing.T) {
 		{"empty fields skipped", empty, false, emptiesSkipped},
 		{"empty fields kept", empty, true, emptiesKept},
 	} {
-		obj, err := parseObject([]byte(tc.fields.with("sign", stampOf(tc.fields, tc.keep)).text()))
+		obj, err := gateway.ParseObject([]byte(tc.fields.with("sign", stampOf(tc.fields, tc.keep)).text()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -101,13 +101,13 @@ func TestAnAnswerWithoutAFaultlessSignatureIsRefused(t *testing.T) {
 		{"an ampersand in a name", "the signed text can be read in two ways", resigned(refunded().with("a&b", "c"))},
 		{"an ampersand that begins no field", "", resigned(refunded().with("return_char", "you=me & them"))},
 	} {
-		obj, err := parseObject([]byte(tc.fields.text()))
+		obj, err := gateway.ParseObject([]byte(tc.fields.text()))
 		if err != nil {
 			t.Fatal(err)
 		}
 		_, err = testSigner().verify(obj)
 		got := ""
-		if e, ok := errors.AsType[*UnverifiedError](err); ok {
+		if e, ok := errors.AsType[*gateway.UnverifiedError](err); ok {
 			got = e.Reason
 		}
 		if got != tc.reason || (err != nil) != (tc.reason != "") {
@@ -124,7 +124,7 @@ func TestASignedTextIsNotCutInAnotherWay(t *testing.T) {
 	if stampOf(merged, false) != stampOf(apart, false) {
 		t.Fatal("the two do not have one signature; the test tests nothing")
 	}
-	obj, err := parseObject([]byte(merged.signed()))
+	obj, err := gateway.ParseObject([]byte(merged.signed()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +184,7 @@ func TestASignatureCannotBeCarriedOn(t *testing.T) {
 			t.Errorf("%q: %s", padding, short(res))
 		}
 	}
-	if _, err := parseObject([]byte(strings.Replace(body, last, last+"\x80", 1))); !errors.Is(err, ErrAmbiguous) {
+	if _, err := gateway.ParseObject([]byte(strings.Replace(body, last, last+"\x80", 1))); !errors.Is(err, gateway.ErrAmbiguous) {
 		t.Errorf("raw padding: %v", err)
 	}
 }
@@ -194,7 +194,7 @@ func TestOurOwnRequestIsNoAnswer(t *testing.T) {
 	t.Parallel()
 	c := newClient(t, testConfig("https://eftpay.example/VMP"))
 	body := c.body(c.refundFields(testRequest()))
-	obj, err := parseObject(body)
+	obj, err := gateway.ParseObject(body)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,13 +7,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"refundworker/gateway"
 	"refundworker/refund"
 	"refundworker/schemas"
 )
 
 func decode(tb testing.TB, f fields) answer {
 	tb.Helper()
-	obj, err := parseObject([]byte(f.text()))
+	obj, err := gateway.ParseObject([]byte(f.text()))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -302,7 +303,7 @@ func TestAnswersOfAnotherFormAreNotRead(t *testing.T) {
 		"trade_time a number":     refunded().with("trade_time", 20260101120001),
 		"nothing but a signature": {},
 	} {
-		obj, err := parseObject([]byte(f.text()))
+		obj, err := gateway.ParseObject([]byte(f.text()))
 		if err != nil {
 			t.Fatal(err)
 		}

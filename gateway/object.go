@@ -1,4 +1,4 @@
-package antom
+package gateway
 
 import (
 	"bytes"
@@ -7,22 +7,26 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
-// maxDepth bounds the nesting of an answer; the documented ones have three levels.
+// maxDepth bounds the nesting of an answer; the documented ones have three levels at most.
 const maxDepth = 16
 
 // ErrAmbiguous is wrapped by the error for a text that is JSON but that two readers could understand differently:
 // names that are there twice or differ in case only, invalid UTF-8, something after the end.
 var ErrAmbiguous = errors.New("ambiguous JSON")
 
-// object is a decoded JSON object. Values are nil, bool, string, json.Number, object or []any. Names count as they are
-// written: encoding/json alone would take Result for result, and the last of two.
-type object map[string]any
+// errNotJSON stands for the decoder's own error, whose text can quote the answer.
+var errNotJSON = errors.New("not JSON")
 
-// parseObject decodes exactly one JSON object.
-func parseObject(text []byte) (object, error) {
+// Object is a decoded JSON object. Values are nil, bool, string, json.Number (the digits as they are written), Object or
+// []any. Names count as they are written: encoding/json alone would take Result for result, and the last of two.
+type Object map[string]any
+
+// ParseObject decodes exactly one JSON object whose values lie at most 16 levels deep. No error quotes the text.
+func ParseObject(text []byte) (Object, error) {
 	if !utf8.Valid(text) {
 		return nil, fmt.Errorf("%w: invalid UTF-8", ErrAmbiguous)
 	}
@@ -32,7 +36,7 @@ func parseObject(text []byte) (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	obj, ok := value.(object)
+	obj, ok := value.(Object)
 	if !ok {
 		return nil, errors.New("not a JSON object")
 	}
@@ -68,7 +72,7 @@ func parseValue(dec *json.Decoder, depth int) (any, error) {
 }
 
 func parseMembers(dec *json.Decoder, depth int) (any, error) {
-	obj := make(object)
+	obj := make(Object)
 	seen := make(map[string]bool)
 	for dec.More() {
 		token, err := dec.Token()
@@ -79,7 +83,7 @@ func parseMembers(dec *json.Decoder, depth int) (any, error) {
 		if !ok {
 			return nil, errNotJSON
 		}
-		folded := strings.ToLower(name)
+		folded := fold(name)
 		if seen[folded] {
 			return nil, fmt.Errorf("%w: a name is there twice", ErrAmbiguous)
 		}
@@ -96,9 +100,6 @@ func closing(dec *json.Decoder) error {
 	return notJSON(err)
 }
 
-// errNotJSON stands for the decoder's own error, whose text can quote the answer.
-var errNotJSON = errors.New("not JSON")
-
 func notJSON(err error) error {
 	if err == nil {
 		return nil
@@ -106,8 +107,20 @@ func notJSON(err error) error {
 	return errNotJSON
 }
 
-// text returns the string under name; "" where it is missing or null. Any other type is an error.
-func (o object) text(name string) (string, error) {
+// fold gives all names that differ in case only one form, in the sense of strings.EqualFold and of readers that match
+// names as encoding/json does: ſign is sign to them, which lower case alone would not show.
+func fold(name string) string {
+	return strings.Map(func(r rune) rune {
+		least := r
+		for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
+			least = min(least, next)
+		}
+		return least
+	}, name)
+}
+
+// Text returns the string under name; "" where it is missing or null. Any other type is an error.
+func (o Object) Text(name string) (string, error) {
 	switch v := o[name].(type) {
 	case nil:
 		return "", nil
@@ -117,12 +130,12 @@ func (o object) text(name string) (string, error) {
 	return "", fmt.Errorf("%s is not a string", name)
 }
 
-// object returns the object under name; nil where it is missing or null. Any other type is an error.
-func (o object) object(name string) (object, error) {
+// Object returns the object under name; nil where it is missing or null. Any other type is an error.
+func (o Object) Object(name string) (Object, error) {
 	switch v := o[name].(type) {
 	case nil:
 		return nil, nil
-	case object:
+	case Object:
 		return v, nil
 	}
 	return nil, fmt.Errorf("%s is not an object", name)
