@@ -46,8 +46,8 @@ type Server struct {
 	handler http.Handler
 	cuts    chan Cut
 
-	mu     sync.Mutex
-	length int
+	mu              sync.Mutex
+	length, longest int
 }
 
 // New starts a server on a loopback port; it ends with the test.
@@ -96,6 +96,13 @@ func (s *Server) Length() int {
 	return s.length
 }
 
+// Longest is how long the longest answer so far was before it was cut.
+func (s *Server) Longest() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.longest
+}
+
 // serve reads a request whole, lets the handler work on it, and answers.
 func (s *Server) serve(conn *net.TCPConn) {
 	req, err := http.ReadRequest(bufio.NewReader(conn))
@@ -118,6 +125,7 @@ func (s *Server) serve(conn *net.TCPConn) {
 	answer := text(rec, cut.Frame)
 	s.mu.Lock()
 	s.length = len(answer)
+	s.longest = max(s.longest, s.length)
 	s.mu.Unlock()
 	if !cut.Whole {
 		answer = answer[:min(cut.At, len(answer)-1)]

@@ -65,6 +65,9 @@ func TestEveryFrameIsReadWholeAndCutWhereItIsAsked(t *testing.T) {
 			}
 		}
 	}
+	if s.Longest() < s.Length() || s.Longest() > 2*len(body) {
+		t.Errorf("the longest answer has %d bytes, the latest %d", s.Longest(), s.Length())
+	}
 	if s.Left() != 0 || served.Load() != 3*14 {
 		t.Errorf("%d cuts are left, and %d requests were served", s.Left(), served.Load())
 	}

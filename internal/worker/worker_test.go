@@ -30,7 +30,13 @@ func load(t *testing.T, yaml string) config.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := map[string]string{"w.yaml": yaml, "merchant.key": keys.MerchantPrivate, "antom.key": keys.GatewayPublic, "bad.key": "not a key", "eftpay.secret": "TESTSECRET0123456789"}
+	return loadWith(t, yaml, keys)
+}
+
+// loadWith is load with keys that a sandbox has the other halves of.
+func loadWith(t *testing.T, yaml string, keys sandbox.Keys) config.Config {
+	t.Helper()
+	files := map[string]string{"w.yaml": yaml, "merchant.key": keys.MerchantPrivate, "antom.key": keys.GatewayPublic, "bad.key": "not a key", "eftpay.secret": eftpaySecret}
 	cfg, err := config.Load(config.Flags{File: "w.yaml"}, config.WithoutAccounts, filesOf(files))
 	if err != nil {
 		t.Fatal(err)
@@ -60,6 +66,9 @@ func account(name string) string {
 	return fmt.Sprintf("  - {name: %s, gateway: antom, base_url: \"http://127.0.0.1:1\", client_id: C1, private_key: \"file:merchant.key\", "+
 		"antom_public_key: \"file:antom.key\"}\n", name)
 }
+
+// eftpaySecret is what eftpay.secret holds.
+const eftpaySecret = "TESTSECRET0123456789"
 
 const eftpayAccount = "  - {name: e, gateway: eftpay, base_url: \"http://127.0.0.1:1/VMP\", user_confirm_key: S1, secret: \"file:bad.key\", currency: HKD"
 
