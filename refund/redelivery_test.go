@@ -303,6 +303,7 @@ func TestTheFrozenAccountIsKeptWhenTheDefaultChanges(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.store.answer = nil
+		wantEqual(t, "calls while the account is not configured", []string{"refund"}, b.gateway.called())
 
 		b.runCopy(t, parked)
 		wantEqual(t, "calls", []string{"refund", "inquire"}, b.gateway.called())

@@ -1,0 +1,211 @@
+package rules
+
+// rule is one rule of the product, how it is switched off, and the test that must notice.
+type rule struct {
+	// hole is what happens without the rule.
+	hole string
+	// text is the rule.
+	text string
+	// file holds old, once; with new in its place the rule is off.
+	file, old, new string
+	// pkg and test are what must go red; test is a pattern as for go test -run.
+	pkg, test string
+}
+
+// rules are the ways in which money was moved twice, lost, or called failed in earlier designs.
+func rules() []rule {
+	return []rule{
+		{
+			"a sale's record is read as a refund that is not there, and the refund is sent again",
+			"only a configured, signed code proves absence; a sale's record proves nothing",
+			"gateway/eftpay/verdict.go", "	res.ShowsNone = a.showsNone(req)\n	switch {", "	if a.showsNone(req) {\n		res.Verdict = refund.Absent\n		return res\n	}\n	switch {",
+			"./gateway/eftpay", "^TestInquiryAnswersProveWhatTheyProve$",
+		},
+		{
+			"the record of another refund of the payment is read as ours",
+			"success needs our refund number, or a sloppy echo while no other refund of the payment is known",
+			"gateway/eftpay/verdict.go", "echo := a.refundNo == req.PaymentID && !req.OthersKnown", "echo := a.refundNo == req.PaymentID",
+			"./gateway/eftpay", "^TestARecordWithoutOurNumberMayBeThatOfAnotherRefund$",
+		},
+		{
+			"the gateway key depends on the configuration: an account is renamed, and the refund goes out under another",
+			"the account is frozen at the first claim",
+			"refund/pass.go", "if rec.Account != acct.Name {", "if false {",
+			"./refund", "^TestTheFrozenAccountIsKeptWhenTheDefaultChanges$",
+		},
+		{
+			"the gateway key that a build computes is not the one the refund was sent under",
+			"another key than the frozen one goes to review",
+			"refund/pass.go", "if acct.KeyFunc(in.cmd.RequestID) != rec.GatewayKey {", "if false {",
+			"./refund", "^TestAnotherGatewayKeyThanTheFrozenOneGoesToReview$",
+		},
+		{
+			"a request ID comes back that is older than the outcome's bytes",
+			"a tombstone outlives the outcome",
+			"dedupe/record_claim.lua", "  return answer('tombstone', raw)\nelseif", "  f[STATE] = CLAIMED\nelseif",
+			"./dedupe", "^TestEveryStoreConforms$/^miniredis$/^M6",
+		},
+		{
+			"a refund that may have been sent is sent again when the gateway has forgotten it",
+			"past the resend window nothing is sent; not found means review",
+			"refund/pass.go", "&& c.Now.Sub(c.Record.FirstSeen) < acct.ResendWindow", "",
+			"./refund", "^TestAbsentAfterTheResendWindowIsNeverSentAgain$",
+		},
+		{
+			"Redis has forgotten the request, and eftPay is sent a refund that it has carried out already",
+			"an inquiry goes before every first send at eftPay",
+			"refund/pass.go", "if maybeSent || acct.InquireFirst || in.notified() {", "if maybeSent || in.notified() {",
+			"./refund", "^TestAGatewayThatIsInquiredFirstIsSentOnlyWhatItDoesNotShow$",
+		},
+		{
+			"a process that was frozen wakes and writes, after another worker took over",
+			"the deadline is looked at again right before the first byte",
+			"gateway/call.go", "if now := time.Now(); c.late(now, now.Round(0)) {", "if false {",
+			"./gateway", "^TestAFrozenProcessWritesNothing$",
+		},
+		{
+			"a throttled answer, perhaps from a proxy behind which the work was done, is read as not sent",
+			"not sent means that not one byte was written",
+			"gateway/errors.go", "	return refund.Unknown\n}", "	return refund.NotSent\n}",
+			"./gateway", "^TestAFailureAfterWritingIsUnknown$",
+		},
+		{
+			"the decline of a resend, caused by our own first send, is called failed",
+			"a decline of what may have been sent before needs an inquiry that agrees",
+			"refund/decide.go", "case ev.sent && ev.send.Verdict == Declined && !earlier:", "case ev.sent && ev.send.Verdict == Declined:",
+			"./refund", "^TestDecideNeverBreaksAMoneyRule$",
+		},
+		{
+			"what may have been sent expires by its deadline and is called failed",
+			"our own refusals fail only what was never sent",
+			"refund/pass.go", "	case c.Record.MaybeSent:\n		return \"\", \"\"\n", "",
+			"./refund", "^TestLocalRefusalsFailOnlyWhatWasNeverSent$",
+		},
+		{
+			"a revoked key turns an unknown outcome into a failure",
+			"answers that concern our account are unknown, and raise an alarm",
+			"gateway/antom/codes.go", "code: code, verdict: refund.Unknown, ours: schemas.CodeAccountRejected,", "code: code, verdict: refund.Declined, ours: schemas.CodeAccountRejected,",
+			"./gateway/antom", "^TestTheTablesSayWhatTheySaidWhenTheyWereChecked$|^TestRefundAnswersProveWhatTheyProve$",
+		},
+		{
+			"a new build validates more strictly than the one that sent the refund, and calls it failed",
+			"content is refused on a fresh record only",
+			"refund/pass.go", "	if c.Fresh {\n		if text", "	if true {\n		if text",
+			"./refund", "^TestLocalRefusalsFailOnlyWhatWasNeverSent$",
+		},
+		{
+			"an unknown account fails a refund that was sent",
+			"a command whose account is not configured is parked",
+			"refund/processor.go", "		return true, p.parkUnknownAccount(ctx, in, in.accountName(), err)", "		return true, p.reject(ctx, in, &schemas.DecodeError{Code: schemas.CodeSchemaViolation, Detail: err.Error()})",
+			"./refund", "^TestACommandWithoutItsAccountIsParkedNotFailed$",
+		},
+		{
+			"a key that the gateway knows with other content fails the refund that it belongs to, or succeeds for it",
+			"that answer is review, whatever an inquiry by the key finds",
+			"refund/decide.go", "	if ev.sent && ev.send.Review {", "	if false {",
+			"./refund", "^TestDecideByTable$/^a_contradicted_send",
+		},
+		{
+			"and later answers by that key close it all the same",
+			"a contradicted request is closed to every answer",
+			"refund/signal.go", "	if rec.Contradicted {", "	if false {",
+			"./refund", "^TestAContradictedRequestIsClosedToEveryAnswer$",
+		},
+		{
+			"two commands differ in the wallet and are taken for one",
+			"the fingerprint covers every field that reaches a gateway",
+			"refund/fingerprint.go", "		field(e.PaymentType)\n", "",
+			"./refund", "^TestEveryFieldThatReachesAGatewayIsInTheFingerprint$",
+		},
+		{
+			"a build with another recipe finds a conflict in every redelivery",
+			"a fingerprint is compared in the version it was stored in",
+			"dedupe/common.lua", "if ARGV[i] == f[FPV] then", "if true then",
+			"./dedupe", "^TestEveryStoreConforms$/^miniredis$/^M14",
+		},
+		{
+			"another bucket count makes every record absent",
+			"another layout than the stored one refuses to start",
+			"dedupe/layout.go", "case stored != layoutText:", "case false:",
+			"./dedupe", "^TestM15AnotherLayoutRefusesToStart$",
+		},
+		{
+			"a copy is dropped because its record was rolled back below it",
+			"a copy above its record is granted, as maybe sent",
+			"dedupe/record_claim.lua", "  if hop < tonumber(f[HOP]) and not signal then", "  if hop ~= tonumber(f[HOP]) and not signal then",
+			"./dedupe", "^TestEveryStoreConforms$/^miniredis$/^L1",
+		},
+		{
+			"a copy whose record is gone is taken for a first send",
+			"a copy without a record is adopted as maybe sent",
+			"dedupe/record_claim.lua", "  local maybe = '1'\n", "  local maybe = '0'\n",
+			"./dedupe", "^TestEveryStoreConforms$/^miniredis$/^L1",
+		},
+		{
+			"a lost copy, or a removed tier, is a silent grave",
+			"the store's schedule drives open requests again",
+			"dedupe/record_wait.lua", "  redis.call('ZADD', KEYS[3], ARGV[13], ARGV[11])\n", "",
+			"./dedupe", "^TestEveryStoreConforms$/^miniredis$/^L2",
+		},
+		{
+			"a duplicate of a waiting request does nothing, and its copy is lost",
+			"a duplicate of a waiting request writes the copy again",
+			"dedupe/record_claim.lua", "    if kind == '0' or via == f[VIA] then", "    if false then",
+			"./dedupe", "^TestEveryStoreConforms$/^miniredis$/^L2",
+		},
+		{
+			"copies that wait in a tier that is no longer configured are never read",
+			"tiers that still exist are read",
+			"internal/worker/worker.go", "append(slices.Clone(w.topics.Tiers), former...)", "slices.Clone(w.topics.Tiers)",
+			"./internal/worker", "^TestTiersThatAreNoLongerConfiguredAreStillConsumed$",
+		},
+		{
+			"a progress event has the final's ID, and the ledger drops the final",
+			"terminals are <request ID>/final, progress carries hop and claim token",
+			"schemas/outcome.go", `return requestID + "/" + strconv.Itoa(hop) + "/" + claimToken`, `return requestID + "/" + strconv.Itoa(hop)`,
+			"./schemas", "^TestEventIDsAreTheContracts$",
+		},
+		{
+			"a message that cannot be read poses as a failed outcome of a request",
+			"rejections are an event type of their own, and settle nothing",
+			"schemas/headers.go", "return eventHeaders(TypeRejected, ", "return eventHeaders(TypeOutcome, ",
+			"./schemas", "^TestRejectionHeadersNameTheMessagesPlace$",
+		},
+		{
+			"somebody who can write to the signals topic closes a refund with a forged notification",
+			"a notification is verified where it is acted on, and proves nothing else",
+			"gateway/antom/notification.go", "	if err := c.signer.verifyAt(n.Path, headerRequestTime, header, n.Body); err != nil {", "	if err := c.signer.verifyAt(n.Path, headerRequestTime, header, n.Body); err != nil && false {",
+			"./gateway/antom", "^TestANotificationThatIsNotAntomsOrNotOursIsRefused$",
+		},
+		{
+			"a verified success is dropped because the claim was lost meanwhile",
+			"proof settles over any unsettled owner, and over an absent record",
+			"dedupe/record_settle.lua", "  if not proof and not (f[STATE] == CLAIMED and f[TOKEN] == token) then", "  if not (f[STATE] == CLAIMED and f[TOKEN] == token) then",
+			"./dedupe", "^TestEveryStoreConforms$/^miniredis$/^L6",
+		},
+		{
+			"a retry-pending that was late lies behind the final, and compaction keeps only it",
+			"a results topic that is compacted is refused",
+			"internal/kafka/check.go", `if s.policy != "delete" {`, "if false {",
+			"./internal/kafka", "^TestCheckNamesEveryUnfitTopicAtOnce$",
+		},
+		{
+			"a script of an earlier attempt, replayed by the driver, moves the record under the later one",
+			"every write is compared with the claim's random token",
+			"dedupe/record_wait.lua", "if f[VERSION] ~= FORMAT or f[STATE] == SETTLED or f[TOKEN] ~= token then", "if f[VERSION] ~= FORMAT or f[STATE] == SETTLED then",
+			"./dedupe", "^TestEveryStoreConforms$/^miniredis$/^L9",
+		},
+		{
+			"two refunds of one payment are at the gateway together",
+			"the payment's lease serialises the fleet",
+			"dedupe/payment_acquire.lua", "  if lease_end > now then", "  if false then",
+			"./dedupe", "^TestEveryStoreConforms$/^miniredis$/^a_payment_is_at_the_gateway_once",
+		},
+		{
+			"an outcome is published before it is stored, and a crash makes another",
+			"settled before it is published",
+			"refund/finish.go", "	req := SettleRequest{", "	_ = p.publishFinal(ctx, in, out, value, false)\n	req := SettleRequest{",
+			"./refund", "^TestALateDeclineDoesNotContradictTheOutcomeOfTheNewOwner$",
+		},
+	}
+}
