@@ -23,6 +23,7 @@ type evidence struct {
 
 // situation is everything decide looks at.
 type situation struct {
+	gateway schemas.Gateway
 	// maybeSent is the record's sticky mark as it was before this pass.
 	maybeSent bool
 	// reviewing: the request is in review, and this pass only looks whether the gateway knows more by now.
@@ -117,7 +118,7 @@ func decide(s situation, policy Policy) decision {
 	}
 	d.next, d.status = nextWait, schemas.RetryPending
 	d.code = waitCode(d.result, d.maybeSent)
-	d.tier = policy.tier(s.hop, d.result.RetryAfter)
+	d.tier = policy.tier(firstTier(s.gateway, d.code), s.hop, d.result.RetryAfter)
 	return d
 }
 

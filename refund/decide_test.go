@@ -78,11 +78,11 @@ func TestDecideByTable(t *testing.T) {
 			situation{evidence: sentWith(v(Pending))}, waiting(schemas.CodeInProcess, s10, 1, true),
 		},
 		"a throttling answer is an answer: unknown, under its own code": {
-			situation{evidence: sentWith(Result{Verdict: Unknown, Code: schemas.CodeThrottled})}, waiting(schemas.CodeThrottled, s10, 1, true),
+			situation{evidence: sentWith(Result{Verdict: Unknown, Code: schemas.CodeThrottled})}, waiting(schemas.CodeThrottled, m1, 1, true),
 		},
 		"refused credentials never fail a refund": {
 			situation{evidence: sentWith(Result{Verdict: Unknown, Code: schemas.CodeAccountRejected})},
-			waiting(schemas.CodeAccountRejected, s10, 1, true),
+			waiting(schemas.CodeAccountRejected, m1, 1, true),
 		},
 		"a pause the gateway asks for is kept": {
 			situation{evidence: sentWith(Result{Verdict: Unknown, Code: schemas.CodeThrottled, RetryAfter: 45 * time.Second})},
@@ -196,6 +196,18 @@ func TestDecideByTable(t *testing.T) {
 			situation{maybeSent: true, hop: 9, attempt: 9, age: 48 * time.Hour, evidence: inquiredWith(v(Succeeded))},
 			settled(schemas.Success, schemas.CodeRefunded, 10, true),
 		},
+		"a throttled answer begins at the second tier": {
+			situation{evidence: sentWith(Result{Code: schemas.CodeThrottled})}, waiting(schemas.CodeThrottled, m1, 1, true),
+		},
+		"refused credentials begin at the second tier": {
+			situation{hop: 1, attempt: 1, evidence: sentWith(Result{Code: schemas.CodeAccountRejected})}, waiting(schemas.CodeAccountRejected, 10*time.Minute, 2, true),
+		},
+		"an unknown outcome at eftPay begins at the second tier": {
+			situation{gateway: schemas.EftPay, evidence: sentWith(v(Unknown))}, waiting(schemas.CodeUnknownOutcome, m1, 1, true),
+		},
+		"a first send at eftPay that was held back is tried again soon": {
+			situation{gateway: schemas.EftPay, evidence: inquiredWith(v(Unknown))}, waiting(schemas.CodeGatewayUnavailable, s10, 1, false),
+		},
 		"a notified success settles without a call": {
 			situation{maybeSent: true, hop: 2, attempt: 2, evidence: evidence{told: v(Succeeded)}},
 			settled(schemas.Success, schemas.CodeRefunded, 2, true),
@@ -262,6 +274,7 @@ func genResult(inquiry bool) *rapid.Generator[Result] {
 func genSituation() *rapid.Generator[situation] {
 	return rapid.Custom(func(t *rapid.T) situation {
 		s := situation{
+			gateway:      rapid.SampledFrom([]schemas.Gateway{schemas.Antom, schemas.EftPay}).Draw(t, "gateway"),
 			maybeSent:    rapid.Bool().Draw(t, "maybeSent"),
 			reviewing:    rapid.IntRange(0, 3).Draw(t, "reviewing") == 0,
 			hop:          rapid.IntRange(0, 50).Draw(t, "hop"),
@@ -381,8 +394,8 @@ func ExamplePolicy() {
 	p := Policy{Tiers: []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute, time.Hour}}
 	var sum time.Duration
 	for hop := range 5 {
-		sum += p.tier(hop, 0)
-		fmt.Println(hop, p.tier(hop, 0), sum)
+		sum += p.tier(0, hop, 0)
+		fmt.Println(hop, p.tier(0, hop, 0), sum)
 	}
 	// Output:
 	// 0 10s 10s

@@ -49,7 +49,7 @@ func (p *Processor) granted(ctx context.Context, message *input, acct Account, c
 		return true, errors.Join(p.release(ctx, in, c), fmt.Errorf("refund %s: %w", in.cmd.RequestID, err))
 	}
 	d := decide(situation{
-		maybeSent: rec.MaybeSent, reviewing: rec.inReview(), hop: rec.Hop, attempt: rec.Attempt, age: c.Now.Sub(rec.FirstSeen),
+		gateway: acct.Gateway, maybeSent: rec.MaybeSent, reviewing: rec.inReview(), hop: rec.Hop, attempt: rec.Attempt, age: c.Now.Sub(rec.FirstSeen),
 		resendWindow: acct.ResendWindow, evidence: ev,
 	}, p.cfg.Policy)
 	p.raise(in, acct, ev)
