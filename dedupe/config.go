@@ -26,7 +26,10 @@ type Config struct {
 	MasterName string
 	// Username and Password authenticate to Redis. Empty: none asked for. They are never logged.
 	Username, Password string
-	// TLS is used for every connection. Nil: plaintext.
+	// SentinelUsername and SentinelPassword authenticate to the Sentinels, whose users are not those of Redis. Empty:
+	// none asked for. They are never logged.
+	SentinelUsername, SentinelPassword string
+	// TLS is used for every connection, to Redis and to the Sentinels. Nil: plaintext.
 	TLS *tls.Config
 	// KeyPrefix starts every key; it may not contain braces or spaces. Empty: DefaultKeyPrefix.
 	KeyPrefix string

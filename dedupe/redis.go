@@ -71,6 +71,7 @@ func newRedis(cfg Config, opts *redis.UniversalOptions, log zerolog.Logger, m *M
 func clientOptions(cfg Config) *redis.UniversalOptions {
 	return &redis.UniversalOptions{
 		Addrs: cfg.Addresses, MasterName: cfg.MasterName, Username: cfg.Username, Password: cfg.Password, TLSConfig: cfg.TLS,
+		SentinelUsername: cfg.SentinelUsername, SentinelPassword: cfg.SentinelPassword,
 		DialTimeout: dialTimeout, DialerRetries: 1, ReadTimeout: ioTimeout, WriteTimeout: ioTimeout, ContextTimeoutEnabled: true,
 		MaxRetries: driverRetries, MinRetryBackoff: 8 * time.Millisecond, MaxRetryBackoff: 64 * time.Millisecond,
 		PoolSize: cfg.PoolSize, PoolTimeout: time.Second, ReadBufferSize: bufferSize, WriteBufferSize: bufferSize,

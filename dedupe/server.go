@@ -44,14 +44,24 @@ type NodeReport struct {
 	UsedMemory, MaxMemory string
 }
 
-// CheckServer looks at how every primary is set up. The error wraps ErrUnfit when one may evict records, or
-// refund.ErrStoreUnavailable when one cannot be reached; the report is filled in either way, as far as it goes.
+// CheckServer looks at how every primary is set up, and whether the Sentinels, if any, name one. The error wraps
+// ErrUnfit when one may evict records, or refund.ErrStoreUnavailable when one cannot be reached or no Sentinel answers;
+// the report is filled in either way, as far as it goes.
 func (r *Redis) CheckServer(ctx context.Context) (ServerReport, error) {
 	var report ServerReport
+	if r.cfg.MasterName != "" {
+		var err error
+		if report.Warnings, err = r.askSentinels(ctx); err != nil {
+			return report, fmt.Errorf("check redis: %w", err)
+		}
+	}
 	var unfit []error
 	var mu sync.Mutex
 	err := r.eachPrimary(ctx, func(ctx context.Context, node *redis.Client) error {
 		n, err := describe(ctx, node)
+		if r.cfg.MasterName != "" {
+			n.Address = r.cfg.MasterName // the driver calls every primary behind Sentinels FailoverClient
+		}
 		if err != nil {
 			return fmt.Errorf("check redis %s: %w", n.Address, unavailable(err))
 		}

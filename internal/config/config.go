@@ -78,7 +78,11 @@ type Redis struct {
 	Username string `yaml:"username" help:"ACL user; empty means Redis' default user."`
 	// Password of the user. Default empty: none.
 	Password Secret `yaml:"password" help:"Password, as file: or env: reference; empty means none."`
-	// TLS of the connections. Zero: plaintext.
+	// SentinelUsername of the ACL user at the Sentinels, only with SentinelPassword. Default empty: the default user.
+	SentinelUsername string `yaml:"sentinel_username" help:"ACL user at the Sentinels, which have users of their own; empty means their default user."`
+	// SentinelPassword of that user, only with MasterName. Default empty: the Sentinels are asked without a login.
+	SentinelPassword Secret `yaml:"sentinel_password" help:"Password at the Sentinels, as file: or env: reference; empty means they are asked without a login."`
+	// TLS of the connections, to Redis and to the Sentinels. Zero: plaintext.
 	TLS TLS `yaml:"tls" embed:"" prefix:"tls-"`
 	// KeyPrefix stands before every key, 1 to 32 characters. Default refund. Changing it forgets every record.
 	KeyPrefix string `yaml:"key_prefix" default:"refund" help:"What every key begins with; changing it forgets every refund."`

@@ -121,6 +121,8 @@ func TestEveryFaultOfTheFileIsOneLineThatSaysWhatWhereAndWhatToDo(t *testing.T) 
 		{"a server with an impossible name", "redis: {addresses: [\"a b:1\"]}\n", []string{`redis.addresses[0] (w.yaml:1:9): "a b:1" is not host:port; write a host name or IP address, a colon and a port of 1 to 65535`}},
 		{"a master name with a space", "redis: {master_name: a b}\n", []string{`redis.master_name (w.yaml:1:9): "a b" is not a name; write letters, digits and signs, without spaces`}},
 		{"a username without password", "redis: {username: u}\n", []string{"redis.password: is missing beside the username; write file:/path or env:NAME"}},
+		{"a username of the sentinels without password", "redis: {master_name: m, sentinel_username: u}\n", []string{"redis.sentinel_password: is missing beside the username; write file:/path or env:NAME"}},
+		{"a login of sentinels without sentinels", "redis: {sentinel_password: env:PRIVATE}\n", []string{"redis.master_name: is missing beside sentinel_password; write the name the Sentinels know the primary by, or take the login out"}},
 		{"a key prefix with a brace", "redis: {key_prefix: \"a{b}\"}\n", []string{`redis.key_prefix (w.yaml:1:9): "a{b}" is not a key prefix; write 1 to 32 of A-Z a-z 0-9 . _ -`}},
 		{"a key for Redis without certificate", "redis: {tls: {ca_file: ca, key_file: k}}\n", []string{"redis.tls.cert_file: is missing beside key_file; name the key's certificate"}},
 		{"authorities of Redis that are not PEM", "redis: {tls: {ca_file: junk}}\n", []string{`redis.tls.ca_file (w.yaml:1:15): the file "junk" holds no PEM certificate; name a PEM file of the authorities`}},

@@ -229,6 +229,7 @@ func sample() map[string]string {
 		"kafka.replication": "5", "kafka.min_insync": "4", "kafka.tls.ca_file": "ca.pem", "kafka.tls.cert_file": "cert.pem",
 		"kafka.tls.key_file": "key.pem", "kafka.sasl.mechanism": "plain", "kafka.sasl.username": "u", "kafka.sasl.password": "env:PW",
 		"redis.addresses": "c:3", "redis.master_name": "m", "redis.username": "u", "redis.password": "env:PW",
+		"redis.sentinel_username": "s", "redis.sentinel_password": "env:PW",
 		"redis.tls.ca_file": "ca.pem", "redis.tls.cert_file": "cert.pem", "redis.tls.key_file": "key.pem", "redis.key_prefix": "k",
 		"limits.in_flight": "8", "limits.gateway_timeout": "5s", "limits.lease": "30s", "limits.drain": "1s", "limits.horizon": "12h",
 		"dedupe.outcome_ttl": "2h", "dedupe.tombstone_ttl": "3h", "retry.tiers": "1s,2s", "retry.lapse_after": "2m",

@@ -117,6 +117,12 @@ func (r Redis) rules(all *faults) {
 	if r.Username != "" && r.Password.IsZero() {
 		all.add("redis.password", "is missing beside the username", "write file:/path or env:NAME")
 	}
+	if r.SentinelUsername != "" && r.SentinelPassword.IsZero() {
+		all.add("redis.sentinel_password", "is missing beside the username", "write file:/path or env:NAME")
+	}
+	if r.MasterName == "" && !r.SentinelPassword.IsZero() {
+		all.add("redis.master_name", "is missing beside sentinel_password", "write the name the Sentinels know the primary by, or take the login out")
+	}
 	if !keyPrefix.MatchString(r.KeyPrefix) {
 		all.add("redis.key_prefix", show(r.KeyPrefix)+" is not a key prefix", "write 1 to 32 of A-Z a-z 0-9 . _ -")
 	}

@@ -32,7 +32,8 @@ func storeOf(cfg config.Config, log zerolog.Logger, reg prometheus.Registerer) (
 	}
 	return dedupe.New(dedupe.Config{
 		Addresses: cfg.Redis.Addresses, MasterName: cfg.Redis.MasterName, Username: cfg.Redis.Username,
-		Password: cfg.Redis.Password.Reveal(), TLS: secure, KeyPrefix: cfg.Redis.KeyPrefix, MaxLease: cfg.Limits.Lease,
+		Password: cfg.Redis.Password.Reveal(), SentinelUsername: cfg.Redis.SentinelUsername,
+		SentinelPassword: cfg.Redis.SentinelPassword.Reveal(), TLS: secure, KeyPrefix: cfg.Redis.KeyPrefix, MaxLease: cfg.Limits.Lease,
 		OutcomeTTL: cfg.Dedupe.OutcomeTTL, TombstoneTTL: cfg.Dedupe.TombstoneTTL,
 		// Every pass makes one call at a time, and the gate makes its own.
 		PoolSize: cfg.Limits.InFlight + 2,
