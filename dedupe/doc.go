@@ -19,6 +19,7 @@
 //	{<p>:b<n>}:r:<request ID>            the record, one packed string (common.lua)
 //	{<p>:b<n>}:o:<request ID>            the outcome's bytes, in the same bucket, with a shorter life
 //	{<p>:b<n>}:p:<gateway>/<payment ID>  the payment, a hash (payment_acquire.lua)
+//	{<p>:b<n>}:x:string, ...:x:hash      what a probe writes and deletes
 //	<p>:layout                           what all of this looks like; written by Init, compared by CheckLayout
 //
 // The package takes Redis at its word: it does not notice a Redis that has forgotten what it acknowledged. One thing

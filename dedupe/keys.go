@@ -30,16 +30,26 @@ func (k keys) schedule(bucket uint64) string {
 	return "{" + k.prefix + ":b" + strconv.FormatUint(bucket, 10) + "}:d"
 }
 
+// watch is held by the worker whose turn it is to look at the schedules. It lies in a bucket, as all keys but the layout.
+func (k keys) watch() string { return "{" + k.prefix + ":b0}:watch" }
+
 func (k keys) payment(ref refund.PaymentRef) string { return k.tagged(paymentName(ref), 'p') }
 
 func (k keys) layout() string { return k.prefix + ":layout" }
 
-func (k keys) tagged(id string, kind byte) string {
+// probe are a string's and a hash's key in the bucket. Kind and name are nobody else's.
+func (k keys) probe(bucket uint64) []string {
+	return []string{k.inBucket(bucket, "string", 'x'), k.inBucket(bucket, "hash", 'x'), k.inBucket(bucket, "set", 'x')}
+}
+
+func (k keys) tagged(id string, kind byte) string { return k.inBucket(bucket(id), id, kind) }
+
+func (k keys) inBucket(bucket uint64, id string, kind byte) string {
 	key := make([]byte, 0, len(k.prefix)+len(id)+12)
 	key = append(key, '{')
 	key = append(key, k.prefix...)
 	key = append(key, ":b"...)
-	key = strconv.AppendUint(key, bucket(id), 10)
+	key = strconv.AppendUint(key, bucket, 10)
 	key = append(key, "}:"...)
 	key = append(key, kind, ':')
 	return string(append(key, id...))

@@ -209,12 +209,22 @@ func (r *Redis) run(ctx context.Context, calls []scriptCall) ([][]string, error)
 	}
 	r.metrics.reloads.Inc()
 	r.log.Info().Msg("redis does not know the scripts; loading them")
-	for _, script := range r.scripts.all() {
-		if err := script.Load(ctx, r.client).Err(); err != nil {
-			return nil, fmt.Errorf("load scripts: %w", err)
-		}
+	if err := r.load(ctx); err != nil {
+		return nil, err
 	}
 	return r.pipeline(ctx, calls)
+}
+
+// load gives the scripts to the primaries alone: a replica that is away must not keep them from those.
+func (r *Redis) load(ctx context.Context) error {
+	return r.eachPrimary(ctx, func(ctx context.Context, node *redis.Client) error {
+		for _, script := range r.scripts.all() {
+			if err := script.Load(ctx, node).Err(); err != nil {
+				return fmt.Errorf("load scripts: %w", err)
+			}
+		}
+		return nil
+	})
 }
 
 func (r *Redis) pipeline(ctx context.Context, calls []scriptCall) ([][]string, error) {

@@ -3,11 +3,11 @@ package dedupe
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // TakeScheduled takes up to limit request IDs of each bucket whose look is due, and puts them back for later: due again
@@ -16,7 +16,7 @@ import (
 //
 // Of several workers that ask, one at a time is answered: for the next interval every other one gets nothing.
 func (r *Redis) TakeScheduled(ctx context.Context, limit int, interval, again time.Duration) ([]string, error) {
-	turn, err := r.client.SetNX(ctx, r.keys.prefix+":watch", 1, interval).Result()
+	turn, err := r.client.SetNX(ctx, r.keys.watch(), 1, interval).Result()
 	if err != nil {
 		return nil, fmt.Errorf("take from the schedule: %w", unavailable(err))
 	}
@@ -36,28 +36,32 @@ func (r *Redis) TakeScheduled(ctx context.Context, limit int, interval, again ti
 	return slices.Concat(replies...), nil
 }
 
-// Scheduled counts the open requests that are on the schedule, and tells since when the longest due one is due; the zero
-// time where none is due.
-func (r *Redis) Scheduled(ctx context.Context) (open int64, oldest time.Time, err error) {
-	pipe := r.client.Pipeline()
-	counts := make([]*redis.IntCmd, 0, bucketCount)
-	firsts := make([]*redis.ZSliceCmd, 0, bucketCount)
+// Scheduled counts the open requests that are on the schedule, and tells when the first of them is due; the zero time where
+// there is none.
+func (r *Redis) Scheduled(ctx context.Context) (open int64, first time.Time, err error) {
+	calls := make([]scriptCall, 0, bucketCount)
 	for bucket := range uint64(bucketCount) {
-		counts = append(counts, pipe.ZCard(ctx, r.keys.schedule(bucket)))
-		firsts = append(firsts, pipe.ZRangeWithScores(ctx, r.keys.schedule(bucket), 0, 0))
+		calls = append(calls, scriptCall{r.scripts.scheduleCount, []string{r.keys.schedule(bucket)}, nil})
 	}
-	if _, err := pipe.Exec(ctx); err != nil {
+	replies, err := r.run(ctx, calls)
+	if err != nil {
 		return 0, time.Time{}, fmt.Errorf("count the schedule: %w", unavailable(err))
 	}
-	for i := range counts {
-		open += counts[i].Val()
-		for _, first := range firsts[i].Val() {
-			if at := fromMillis(int64(first.Score)); oldest.IsZero() || at.Before(oldest) {
-				oldest = at
-			}
+	for _, reply := range replies {
+		if len(reply) != 2 {
+			return 0, time.Time{}, fmt.Errorf("count the schedule: %w: an answer of %d fields", ErrCorrupt, len(reply))
+		}
+		count, countErr := strconv.ParseInt(reply[0], 10, 64)
+		due, dueErr := strconv.ParseInt(reply[1], 10, 64)
+		if err := errors.Join(countErr, dueErr); err != nil {
+			return 0, time.Time{}, fmt.Errorf("count the schedule: %w: %w", ErrCorrupt, err)
+		}
+		open += count
+		if at := fromMillis(due); !at.IsZero() && (first.IsZero() || at.Before(first)) {
+			first = at
 		}
 	}
-	return open, oldest, nil
+	return open, first, nil
 }
 
 // TakeScheduled is Redis.TakeScheduled of a store that nobody shares: the interval does not matter.

@@ -112,11 +112,7 @@ func describe(ctx context.Context, client *kafkago.Client, names []string) (map[
 			return nil, nil, mark(fmt.Errorf("ask for topic %s: %w", topic.Name, topic.Error))
 		}
 		found[topic.Name] = settings{replicas: fewestReplicas(topic)}
-		request.Resources = append(request.Resources, kafkago.DescribeConfigRequestResource{
-			ResourceType: kafkago.ResourceTypeTopic,
-			ResourceName: topic.Name,
-			ConfigNames:  []string{"cleanup.policy", "max.message.bytes", "min.insync.replicas", "retention.ms"},
-		})
+		request.Resources = append(request.Resources, settingsOf(topic.Name))
 	}
 	if len(request.Resources) == 0 {
 		return found, findings, nil
@@ -136,6 +132,15 @@ func describe(ctx context.Context, client *kafkago.Client, names []string) (map[
 		found[resource.ResourceName] = s
 	}
 	return found, findings, nil
+}
+
+// settingsOf asks for what Check judges.
+func settingsOf(topic string) kafkago.DescribeConfigRequestResource {
+	return kafkago.DescribeConfigRequestResource{
+		ResourceType: kafkago.ResourceTypeTopic,
+		ResourceName: topic,
+		ConfigNames:  []string{"cleanup.policy", "max.message.bytes", "min.insync.replicas", "retention.ms"},
+	}
 }
 
 func fewestReplicas(topic kafkago.Topic) int {

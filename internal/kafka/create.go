@@ -48,19 +48,20 @@ type Created struct {
 
 // Create makes the topics that are missing, in the order of Topics.All, and returns once every partition has a
 // leader. Topics that exist are reported and never altered, so that it may be repeated at will. On an error the
-// topics made until then stay.
+// topics made until then stay. Topics that may not be created, or not be seen then, make a *RightsError.
 func Create(ctx context.Context, conn Config, topics Topics, layout Layout) ([]Created, error) {
 	if err := errors.Join(conn.Validate(), topics.Validate(), layout.Validate()); err != nil {
 		return nil, err
 	}
-	transport := conn.Transport()
+	names := topics.All()
+	// By name: in a list of all topics, one that may not be seen looks like one that does not exist.
+	transport := conn.Transport(names...)
 	defer transport.CloseIdleConnections()
 	client := conn.Client(transport, askTimeout)
 
-	names := topics.All()
 	// CreateTopics has to find the controller first and hides why it could not; metadata say it: a refused login, a
 	// certificate nobody knows.
-	if _, err := client.Metadata(ctx, &kafkago.MetadataRequest{}); err != nil {
+	if _, err := client.Metadata(ctx, &kafkago.MetadataRequest{Topics: names}); err != nil {
 		return nil, mark(fmt.Errorf("create topics: %w", err))
 	}
 	request := &kafkago.CreateTopicsRequest{}
@@ -72,15 +73,22 @@ func Create(ctx context.Context, conn Config, topics Topics, layout Layout) ([]C
 		return nil, mark(fmt.Errorf("create topics: %w", err))
 	}
 	created := make([]Created, 0, len(names))
+	var refused []Right
 	var errs []error
 	for _, name := range names {
 		err := answer.Errors[name]
 		existed := errors.Is(err, kafkago.TopicAlreadyExists)
-		if err != nil && !existed {
+		switch {
+		case errors.Is(err, kafkago.TopicAuthorizationFailed), errors.Is(err, kafkago.ClusterAuthorizationFailed):
+			refused = append(refused, topicRight(name, kafkago.ACLOperationTypeCreate))
+		case err != nil && !existed:
 			errs = append(errs, mark(fmt.Errorf("create topic %s: %w", name, err)))
-			continue
+		default:
+			created = append(created, Created{Topic: name, Existed: existed})
 		}
-		created = append(created, Created{Topic: name, Existed: existed})
+	}
+	if len(refused) > 0 {
+		errs = append(errs, &RightsError{Missing: refused})
 	}
 	if err := errors.Join(errs...); err != nil {
 		return created, err
@@ -108,7 +116,8 @@ func (t Topics) config(name string, layout Layout) kafkago.TopicConfig {
 }
 
 // awaitLeaders polls until the cluster's metadata show a leader for every partition of the topics: creation is
-// asynchronous in Kafka, and a worker that starts at once would find nothing.
+// asynchronous in Kafka, and a worker that starts at once would find nothing. Topics that may not be seen have leaders
+// that nobody will ever show.
 func awaitLeaders(ctx context.Context, client *kafkago.Client, names []string) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -117,12 +126,27 @@ func awaitLeaders(ctx context.Context, client *kafkago.Client, names []string) e
 		if err == nil && !slices.ContainsFunc(metadata.Topics, leaderless) {
 			return nil
 		}
+		if err == nil {
+			if hidden := hidden(metadata.Topics); len(hidden) > 0 {
+				return &RightsError{Missing: hidden}
+			}
+		}
 		select {
 		case <-ctx.Done():
 			return mark(fmt.Errorf("wait for leaders of new topics: %w", context.Cause(ctx)))
 		case <-tick.C:
 		}
 	}
+}
+
+func hidden(topics []kafkago.Topic) []Right {
+	var rights []Right
+	for _, topic := range topics {
+		if errors.Is(topic.Error, kafkago.TopicAuthorizationFailed) {
+			rights = append(rights, topicRight(topic.Name, kafkago.ACLOperationTypeDescribe))
+		}
+	}
+	return rights
 }
 
 func leaderless(topic kafkago.Topic) bool {

@@ -118,22 +118,39 @@ func (r *Redis) Start() error {
 
 // listen are the arguments that open the server's one port.
 func (r *Redis) listen() []string {
-	port := strconv.Itoa(r.port)
-	if r.tls == nil {
-		return []string{"--port", port}
+	var args []string
+	for _, setting := range r.tls.listen(r.port) {
+		args = append(args, "--"+setting[0], setting[1])
 	}
-	return []string{
-		"--port", "0", "--tls-port", port, "--tls-auth-clients", "yes", "--tls-replication", "yes",
-		"--tls-cert-file", r.tls.CertFile, "--tls-key-file", r.tls.KeyFile, "--tls-ca-cert-file", r.tls.CAFile,
+	return args
+}
+
+// listen are the settings that open one port, and make a server speak TLS to its peers as well. Nil is plaintext.
+func (t *RedisTLS) listen(port int) [][2]string {
+	if t == nil {
+		return [][2]string{{"port", strconv.Itoa(port)}}
+	}
+	return [][2]string{
+		{"port", "0"},
+		{"tls-port", strconv.Itoa(port)},
+		{"tls-auth-clients", "yes"},
+		{"tls-replication", "yes"},
+		{"tls-cert-file", t.CertFile},
+		{"tls-key-file", t.KeyFile},
+		{"tls-ca-cert-file", t.CAFile},
 	}
 }
 
-func (r *Redis) ready(ctx context.Context) error {
-	var secure *tls.Config
-	if r.tls != nil {
-		secure = r.tls.Client
+// client is how the kit speaks to the server; nil is plaintext.
+func (t *RedisTLS) client() *tls.Config {
+	if t == nil {
+		return nil
 	}
-	answer, err := ask(ctx, r.Addr, secure, "PING")
+	return t.Client
+}
+
+func (r *Redis) ready(ctx context.Context) error {
+	answer, err := ask(ctx, r.Addr, r.tls.client(), "PING")
 	if err != nil {
 		return err
 	}
@@ -146,6 +163,11 @@ func (r *Redis) ready(ctx context.Context) error {
 // ask sends one command and returns what comes back at once. It speaks the protocol by hand, so that no client's
 // pooling and retrying blurs the answer.
 func ask(ctx context.Context, addr string, secure *tls.Config, command string) (string, error) {
+	return askAs(ctx, addr, secure, "", command)
+}
+
+// askAs is ask behind a login, "user password"; empty is none.
+func askAs(ctx context.Context, addr string, secure *tls.Config, login, command string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	var d interface {
@@ -164,6 +186,15 @@ func ask(ctx context.Context, addr string, secure *tls.Config, command string) (
 			return "", err
 		}
 	}
+	if login != "" {
+		if answer, err := say(conn, "AUTH "+login); err != nil || answer != "+OK\r\n" {
+			return "", fmt.Errorf("log in: %q, %w", answer, err)
+		}
+	}
+	return say(conn, command)
+}
+
+func say(conn net.Conn, command string) (string, error) {
 	if _, err := conn.Write([]byte(command + "\r\n")); err != nil {
 		return "", err
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,23 +21,35 @@ const (
 	sentinelFailover = 5 * time.Second
 )
 
+// SentinelOptions says what a test's sentinels do otherwise than the kit's default.
+type SentinelOptions struct {
+	// TLS makes them speak TLS only, to clients, to each other and to Redis; nil is plaintext.
+	TLS *RedisTLS
+	// Lines are added to each one's configuration, such as "sentinel auth-user NAME USER".
+	Lines []string
+	// Login is what the kit asks them with, "user password"; empty is none.
+	Login string
+}
+
 // Sentinels are the processes that watch one primary and promote a replica when it is gone.
 type Sentinels struct {
 	// Addrs are host:port of each.
 	Addrs []string
 	// Master is the name they know the primary by.
 	Master string
+
+	opts SentinelOptions
 }
 
 // StartSentinels starts n sentinels of the primary, of which more than half have to agree, and returns once all of them
 // know each other and the given number of replicas. They end with the test.
-func StartSentinels(tb testing.TB, master string, primary *Redis, n, replicas int) *Sentinels {
+func StartSentinels(tb testing.TB, master string, primary *Redis, n, replicas int, opts SentinelOptions) *Sentinels {
 	tb.Helper()
 	parts := Available()
 	require(tb, parts.RedisMissing)
-	all := &Sentinels{Master: master}
+	all := &Sentinels{Master: master, opts: opts}
 	for range n {
-		addr, err := startSentinel(tb, parts.redisServer, master, primary.port, n/2+1)
+		addr, err := all.start(tb, parts.redisServer, primary.port, n/2+1)
 		if err != nil {
 			tb.Fatalf("start redis-sentinel %s: %v", parts.Redis, err)
 		}
@@ -48,7 +59,7 @@ func StartSentinels(tb testing.TB, master string, primary *Redis, n, replicas in
 	defer cancel()
 	want := fmt.Sprintf("status=ok,address=%s,slaves=%d,sentinels=%d", primary.Addr, replicas, n)
 	for _, addr := range all.Addrs {
-		if err := awaitInfo(ctx, addr, want); err != nil {
+		if err := all.awaitInfo(ctx, addr, want); err != nil {
 			tb.Fatal(err)
 		}
 	}
@@ -57,7 +68,7 @@ func StartSentinels(tb testing.TB, master string, primary *Redis, n, replicas in
 
 // Primary asks the first sentinel for the address of the primary it believes in.
 func (s *Sentinels) Primary(ctx context.Context) (string, error) {
-	answer, err := ask(ctx, s.Addrs[0], nil, "SENTINEL GET-MASTER-ADDR-BY-NAME "+s.Master)
+	answer, err := s.ask(ctx, s.Addrs[0], "SENTINEL GET-MASTER-ADDR-BY-NAME "+s.Master)
 	if err != nil {
 		return "", err
 	}
@@ -69,7 +80,11 @@ func (s *Sentinels) Primary(ctx context.Context) (string, error) {
 	return words[2] + ":" + words[4], nil
 }
 
-func startSentinel(tb testing.TB, server, master string, primary, quorum int) (string, error) {
+func (s *Sentinels) ask(ctx context.Context, addr, command string) (string, error) {
+	return askAs(ctx, addr, s.opts.TLS.client(), s.opts.Login, command)
+}
+
+func (s *Sentinels) start(tb testing.TB, server string, primary, quorum int) (string, error) {
 	tb.Helper()
 	var faults []error
 	for range redisTries {
@@ -80,14 +95,17 @@ func startSentinel(tb testing.TB, server, master string, primary, quorum int) (s
 		dir := tb.TempDir()
 		// A sentinel writes what it learns into its own configuration.
 		config := filepath.Join(dir, "sentinel.conf")
-		text := strings.Join([]string{
-			"port " + strconv.Itoa(ports[0]), "bind 127.0.0.1", "daemonize no", "dir " + dir,
-			fmt.Sprintf("sentinel monitor %s 127.0.0.1 %d %d", master, primary, quorum),
-			fmt.Sprintf("sentinel down-after-milliseconds %s %d", master, sentinelDown.Milliseconds()),
-			fmt.Sprintf("sentinel failover-timeout %s %d", master, sentinelFailover.Milliseconds()),
-			"",
-		}, "\n")
-		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		lines := []string{
+			"bind 127.0.0.1", "daemonize no", "dir " + dir,
+			fmt.Sprintf("sentinel monitor %s 127.0.0.1 %d %d", s.Master, primary, quorum),
+			fmt.Sprintf("sentinel down-after-milliseconds %s %d", s.Master, sentinelDown.Milliseconds()),
+			fmt.Sprintf("sentinel failover-timeout %s %d", s.Master, sentinelFailover.Milliseconds()),
+		}
+		for _, setting := range s.opts.TLS.listen(ports[0]) {
+			lines = append(lines, setting[0]+" "+setting[1])
+		}
+		lines = append(append(lines, s.opts.Lines...), "")
+		if err := os.WriteFile(config, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
 			return "", err
 		}
 		proc, err := startProcess(filepath.Join(dir, "sentinel.log"), "", server, config, "--sentinel")
@@ -97,7 +115,7 @@ func startSentinel(tb testing.TB, server, master string, primary, quorum int) (s
 		addr := loopback(ports[0])
 		ctx, cancel := context.WithTimeout(tb.Context(), redisStart)
 		err = proc.await(ctx, func(ctx context.Context) error {
-			_, err := ask(ctx, addr, nil, "PING")
+			_, err := s.ask(ctx, addr, "PING")
 			return err
 		})
 		cancel()
@@ -116,11 +134,11 @@ func startSentinel(tb testing.TB, server, master string, primary, quorum int) (s
 }
 
 // awaitInfo polls a sentinel until it says what is wanted of its primary.
-func awaitInfo(ctx context.Context, addr, want string) error {
+func (s *Sentinels) awaitInfo(ctx context.Context, addr, want string) error {
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		answer, err := ask(ctx, addr, nil, "INFO sentinel")
+		answer, err := s.ask(ctx, addr, "INFO sentinel")
 		if err == nil && strings.Contains(answer, want) {
 			return nil
 		}

@@ -15,7 +15,7 @@ func TestSentinelsKnowThePrimaryAndPromoteItsReplica(t *testing.T) {
 		t.Fatal(err)
 	}
 	replica := StartRedis(t, RedisOptions{Args: []string{"--replicaof", host, port}})
-	sentinels := StartSentinels(t, "m", primary, 3, 1)
+	sentinels := StartSentinels(t, "m", primary, 3, 1, SentinelOptions{})
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	if addr, err := sentinels.Primary(ctx); err != nil || addr != primary.Addr {

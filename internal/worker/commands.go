@@ -10,7 +10,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
-	"refundworker/dedupe"
 	"refundworker/gateway"
 	"refundworker/internal/config"
 	"refundworker/internal/kafka"
@@ -20,7 +19,8 @@ import (
 const askTimeout = 30 * time.Second
 
 // Init creates the topics that are missing and writes the layout of the records to Redis. It is safe to repeat; nothing
-// that exists is altered, and a layout of another build is refused with an *UnfitError.
+// that exists is altered. The error is an *UnfitError when a person has to mend something first: a right, a login, a
+// layout of another build.
 func Init(ctx context.Context, cfg config.Config, log zerolog.Logger, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -48,10 +48,11 @@ func Init(ctx context.Context, cfg config.Config, log zerolog.Logger, out io.Wri
 	if redisErr == nil {
 		_, _ = fmt.Fprintf(out, "redis  %-40s %s\n", cfg.Redis.KeyPrefix+" layout", "ready")
 	}
-	if _, other := errors.AsType[*dedupe.LayoutError](redisErr); other {
-		redisErr = &UnfitError{Err: redisErr}
-	}
-	if err := errors.Join(kafkaErr, redisErr); err != nil {
+	return errors.Join(initFault(judgeKafka(cfg, kafkaErr)), initFault(judgeRedis(cfg, redisErr)))
+}
+
+func initFault(err error) error {
+	if err != nil {
 		return fmt.Errorf("init: %w", err)
 	}
 	return nil
@@ -77,9 +78,9 @@ func Check(ctx context.Context, cfg config.Config, log zerolog.Logger, out io.Wr
 	}
 	_, _ = fmt.Fprintf(out, "config  ok: %d accounts\n", len(cfg.Accounts))
 
-	kafkaErr := CheckKafka(ctx, conn, topics, cfg.Kafka.MinInsync)
+	kafkaErr := CheckKafka(ctx, cfg, conn, topics)
 	say(out, "kafka", kafkaErr)
-	redisErr := CheckRedis(ctx, store, log)
+	redisErr := CheckRedis(ctx, cfg, store, log)
 	say(out, "redis", redisErr)
 	return errors.Join(kafkaErr, redisErr)
 }

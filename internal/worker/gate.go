@@ -25,7 +25,8 @@ const (
 // errStarting is the gate's state before the store answered for the first time.
 var errStarting = errors.New("redis has not answered yet")
 
-// storeHealth is what the gate asks. Probe writes, because a server that answers may still take no claim. MemoryPressure
+// storeHealth is what the gate asks. Probe does what claims do, because a server that answers may still take none.
+// MemoryPressure
 // is the used share of the store's memory limit, 0 where it has none.
 type storeHealth interface {
 	Probe(context.Context) error
@@ -52,7 +53,7 @@ func newGate(store storeHealth, report func(error), log zerolog.Logger, reg prom
 	g := &gate{
 		store: store, report: report, log: log, reason: errStarting, changed: make(chan struct{}),
 		open: promauto.With(reg).NewGauge(prometheus.GaugeOpts{
-			Name: "refund_worker_intake_open", Help: "1 while messages are taken in, 0 while Redis is away or nearly full.",
+			Name: "refund_worker_intake_open", Help: "1 while messages are taken in, 0 while Redis is away, refuses the worker or is nearly full.",
 		}),
 	}
 	report(errStarting)

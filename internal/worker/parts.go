@@ -11,7 +11,6 @@ import (
 	"refundworker/dedupe"
 	"refundworker/internal/config"
 	"refundworker/internal/kafka"
-	"refundworker/refund"
 )
 
 func kafkaOf(cfg config.Config) (kafka.Config, kafka.Topics, error) {
@@ -48,34 +47,36 @@ func accountNames(cfg config.Config) []string {
 	return names
 }
 
-// CheckRedis finds out whether Redis may be trusted with claims. An error that wraps refund.ErrStoreUnavailable means
-// that it could not be asked; an *UnfitError that a person has to mend it. What the server does not answer is logged as
-// such, never guessed.
-func CheckRedis(ctx context.Context, store *dedupe.Redis, log zerolog.Logger) error {
+// groups are the consumer groups of the commands, of the backfill and of the retries.
+func groups(cfg config.Config) (commands, backfill, retries, signals string) {
+	group := cfg.Kafka.Group
+	return group, group + ".backfill", group + ".retry", group + ".signals"
+}
+
+// CheckRedis finds out whether Redis may be trusted with claims, and whether it takes them from this user. An error
+// that wraps refund.ErrStoreUnavailable means that it could not be asked; an *UnfitError that a person has to mend it.
+// What the server does not answer is logged as such, never guessed.
+func CheckRedis(ctx context.Context, cfg config.Config, store *dedupe.Redis, log zerolog.Logger) error {
 	report, err := store.CheckServer(ctx)
 	for _, line := range report.Warnings {
 		log.Warn().Str("dependency", "redis").Msg(line)
 	}
 	if err == nil {
+		err = store.CheckRights(ctx)
+	}
+	if err == nil {
 		err = store.CheckLayout(ctx)
 	}
-	return unfitUnless(err, refund.ErrStoreUnavailable)
+	return judgeRedis(cfg, err)
 }
 
-// CheckKafka finds out whether every topic exists and is fit. An *kafka.UnreachableError means that no broker could be
-// asked; an *UnfitError that a person has to mend something.
-func CheckKafka(ctx context.Context, conn kafka.Config, topics kafka.Topics, minInsync int) error {
-	err := kafka.Check(ctx, conn, topics, minInsync)
-	if _, away := errors.AsType[*kafka.UnreachableError](err); away {
-		return err
+// CheckKafka finds out whether the worker has its rights, and whether every topic exists and is fit. An
+// *kafka.UnreachableError means that no broker could be asked; an *UnfitError that a person has to mend something.
+func CheckKafka(ctx context.Context, cfg config.Config, conn kafka.Config, topics kafka.Topics) error {
+	commands, backfill, retries, signals := groups(cfg)
+	err := kafka.CheckRights(ctx, conn, topics, []string{commands, backfill, retries, signals})
+	if err == nil {
+		err = kafka.Check(ctx, conn, topics, cfg.Kafka.MinInsync)
 	}
-	return unfitUnless(err, context.Canceled)
-}
-
-// unfitUnless turns an error into an UnfitError unless it is of the kind that waiting mends.
-func unfitUnless(err, mendable error) error {
-	if err == nil || errors.Is(err, mendable) {
-		return err
-	}
-	return &UnfitError{Err: err}
+	return judgeKafka(cfg, err)
 }

@@ -33,7 +33,8 @@ const (
 )
 
 // UnfitError says that something outside the process has to be mended by a person before a worker can run: topics that
-// are missing or unfit, a Redis that evicts keys, a layout of another build. Waiting does not help.
+// are missing or unfit, a login or a certificate that is refused, a missing right, a Redis that evicts keys, a layout of
+// another build. Waiting does not help. Only a start ends with it: a running worker waits for whatever refuses it.
 type UnfitError struct{ Err error }
 
 func (e *UnfitError) Error() string { return e.Err.Error() }
@@ -155,7 +156,7 @@ func unlessStopped(ctx context.Context, err error) error {
 // consumers are one per group. Topics of one group are consumed by one member of it.
 func (w *Worker) consumers(ctx context.Context) ([]*consumer.Consumer, error) {
 	metrics := consumer.NewMetrics(w.reg)
-	group := w.cfg.Kafka.Group
+	commands, backfill, retry, signals := groups(w.cfg)
 	retries, err := w.retries(ctx)
 	if err != nil {
 		return nil, err
@@ -168,10 +169,10 @@ func (w *Worker) consumers(ctx context.Context) ([]*consumer.Consumer, error) {
 		delay   func(string) time.Duration
 		handler consumer.Handler
 	}{
-		{group, []string{w.topics.Commands()}, nil, w.gated(w.processor.Command)},
-		{group + ".backfill", []string{w.topics.Backfill()}, nil, w.gated(w.processor.Command)},
-		{group + ".retry", retries, w.topics.Tier, w.gated(w.processor.Copy)},
-		{group + ".signals", []string{w.topics.Signals()}, nil, w.gated(w.processor.Signal)},
+		{commands, []string{w.topics.Commands()}, nil, w.gated(w.processor.Command)},
+		{backfill, []string{w.topics.Backfill()}, nil, w.gated(w.processor.Command)},
+		{retry, retries, w.topics.Tier, w.gated(w.processor.Copy)},
+		{signals, []string{w.topics.Signals()}, nil, w.gated(w.processor.Signal)},
 	} {
 		made, err := consumer.New(consumer.Config{
 			GroupID: c.group, Topics: c.topics, Delay: c.delay, Drain: w.cfg.Limits.Drain, SessionTimeout: config.SessionTimeout,
@@ -223,13 +224,13 @@ func (w *Worker) gated(handle consumer.Handler) consumer.Handler {
 // ready waits until Redis and Kafka answer and finds out whether they are fit.
 func (w *Worker) ready(ctx context.Context) error {
 	err := w.await(ctx, "redis", func(ctx context.Context) error {
-		return CheckRedis(ctx, w.store, w.log)
+		return CheckRedis(ctx, w.cfg, w.store, w.log)
 	})
 	if err != nil {
 		return err
 	}
 	return w.await(ctx, "kafka", func(ctx context.Context) error {
-		return CheckKafka(ctx, w.conn, w.topics, w.cfg.Kafka.MinInsync)
+		return CheckKafka(ctx, w.cfg, w.conn, w.topics)
 	})
 }
 

@@ -1,9 +1,13 @@
 package secure
 
 import (
+	"crypto/pbkdf2"
+	"crypto/sha512"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	kafkago "github.com/segmentio/kafka-go"
@@ -17,6 +21,8 @@ const (
 	listenTLS  = "TLS"
 	listenMTLS = "MTLS"
 	listenSASL = "SASL"
+	// listenBrief closes every connection some seconds after its login: who is logged in has to do it again and again.
+	listenBrief = "BRIEF"
 )
 
 const password = "s3cure-and-long"
@@ -45,7 +51,7 @@ func secureKafka(t *testing.T) *realtest.Kafka {
 		}
 		const modules = "org.apache.kafka.common.security."
 		shared.kafka = realtest.StartOwnKafka(t, realtest.KafkaOptions{
-			Listeners: []realtest.Listener{{Name: listenTLS, Protocol: "SSL"}, {Name: listenMTLS, Protocol: "SSL"}, {Name: listenSASL, Protocol: "SASL_SSL"}},
+			Listeners: []realtest.Listener{{Name: listenTLS, Protocol: "SSL"}, {Name: listenMTLS, Protocol: "SSL"}, {Name: listenSASL, Protocol: "SASL_SSL"}, {Name: listenBrief, Protocol: "SASL_SSL"}},
 			Properties: []string{
 				"ssl.keystore.type=PEM", "ssl.keystore.location=" + store,
 				"ssl.truststore.type=PEM", "ssl.truststore.location=" + built.ours.file,
@@ -54,12 +60,16 @@ func secureKafka(t *testing.T) *realtest.Kafka {
 				fmt.Sprintf("listener.name.sasl.plain.sasl.jaas.config=%splain.PlainLoginModule required user_plain=%q;", modules, password),
 				"listener.name.sasl.scram-sha-256.sasl.jaas.config=" + modules + "scram.ScramLoginModule required;",
 				"listener.name.sasl.scram-sha-512.sasl.jaas.config=" + modules + "scram.ScramLoginModule required;",
+				"listener.name.brief.sasl.enabled.mechanisms=SCRAM-SHA-512",
+				"listener.name.brief.scram-sha-512.sasl.jaas.config=" + modules + "scram.ScramLoginModule required;",
+				"listener.name.brief.scram-sha-512.connections.max.reauth.ms=3000",
 				"authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
 				"super.users=User:ANONYMOUS",
 			},
 			ScramUsers: []string{
 				"SCRAM-SHA-256=[name=scram256,password=" + password + "]",
 				"SCRAM-SHA-512=[name=scram512,password=" + password + "]",
+				"SCRAM-SHA-512=[name=" + rotatedUser + ",password=" + password + "]",
 			},
 		})
 	})
@@ -122,111 +132,237 @@ func TestTheWorkerWorksOverEveryProtectedKafkaConnectionWithTheDocumentedRights(
 	}
 }
 
-func TestABrokerThatRefusesTheWorkerIsNamedInOneLine(t *testing.T) {
+func TestABrokerThatRefusesTheWorkerIsNamedInOneLineAndEndsEveryCommand(t *testing.T) {
 	t.Parallel()
 	broker := secureKafka(t)
+	_, port, err := net.SplitHostPort(broker.Listener(listenTLS))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, tc := range map[string]struct {
-		listener, tls, sasl string
-		says                string
-		// code is what check exits with. With 2 run does the same; with 1 it waits.
-		code int
+		at, tls, sasl string
+		says          []string
+		// waits: it looks like a broker that is away.
+		waits bool
 	}{
 		"wrong authority": {
-			listenSASL, trust(built.theirs), login(t, "scram-sha-512", "scram512", password),
-			"certificate signed by unknown authority", 2,
+			at: broker.Listener(listenSASL), tls: trust(built.theirs), sasl: login(t, "scram-sha-512", "scram512", password),
+			says: []string{"its certificate is not trusted", "kafka.tls.ca_file", "certificate signed by unknown authority"},
+		},
+		"an address that is not in its certificate": {
+			at: "localhost:" + port, tls: trust(built.ours), sasl: "{}",
+			says: []string{"its certificate is not trusted", "valid for this address", "localhost"},
 		},
 		"wrong password, PLAIN": {
-			listenSASL, trust(built.ours), login(t, "plain", "plain", "not-the-one"), "SASL Authentication Failed", 2,
+			at: broker.Listener(listenSASL), tls: trust(built.ours), sasl: login(t, "plain", "plain", "not-the-one"),
+			says: []string{"it refuses the login", "kafka.sasl", "SASL Authentication Failed"},
 		},
 		"wrong password, SCRAM": {
-			listenSASL, trust(built.ours), login(t, "scram-sha-512", "scram512", "not-the-one"), "SASL Authentication Failed", 2,
+			at: broker.Listener(listenSASL), tls: trust(built.ours), sasl: login(t, "scram-sha-512", "scram512", "not-the-one"),
+			says: []string{"it refuses the login", "kafka.sasl", "SASL Authentication Failed"},
 		},
-		"no client certificate": {listenMTLS, trust(built.ours), "{}", "tls: bad certificate", 1},
-		"no TLS":                {listenTLS, "{}", "{}", "expecting TLS", 1},
+		"a mechanism that is not offered": {
+			at: broker.Listener(listenBrief), tls: trust(built.ours), sasl: login(t, "plain", "plain", password),
+			says: []string{"it refuses the login", "kafka.sasl", "Unsupported SASL Mechanism"},
+		},
+		"no client certificate": {
+			at: broker.Listener(listenMTLS), tls: trust(built.ours), sasl: "{}",
+			says: []string{"it refuses our side of TLS", "kafka.tls.cert_file", "bad certificate"},
+		},
+		"TLS where none is spoken": {at: broker.Addr, tls: trust(built.ours), sasl: "{}", says: []string{"EOF"}, waits: true},
+		"no TLS where it is needed": {
+			at: broker.Listener(listenTLS), tls: "{}", sasl: "{}", says: []string{"expecting TLS"}, waits: true,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			redis := realtest.StartRedis(t, realtest.RedisOptions{})
 			prefix := kafkatest.Name(t)
 			i := install(t, broker.Addr, prefix,
-				fmt.Sprintf("brokers: [%q], tls: %s, sasl: %s", broker.Listener(tc.listener), tc.tls, tc.sasl),
+				fmt.Sprintf("brokers: [%q], tls: %s, sasl: %s", tc.at, tc.tls, tc.sasl),
 				fmt.Sprintf("addresses: [%q]", redis.Addr), password, "not-the-one")
-			i.do(t, "init").refused(t, 1, "init")
-			i.do(t, "check").refused(t, tc.code, tc.says)
-			p := i.run(t)
-			if tc.code == 2 {
-				p.ends(t).refused(t, 2, tc.says)
+			says := append(tc.says, tc.at)
+			if tc.waits {
+				i.do(t, "init").refused(t, 1, tc.says...)
+				i.do(t, "check").refused(t, 1, tc.says...)
+				p := i.run(t)
+				p.says(t, append(tc.says, "waiting for it", `"dependency":"kafka"`)...)
+				p.stop(t)
 				return
 			}
-			p.says(t, "waiting for it", `"dependency":"kafka"`, tc.says)
-			p.stop(t)
+			i.do(t, "init").refused(t, 2, append(says, "init")...)
+			i.do(t, "check").refused(t, 2, says...)
+			i.run(t).ends(t).refused(t, 2, says...)
 		})
 	}
 }
 
-func TestAMissingRightOnATopicIsFoundByCheckAndEndsRun(t *testing.T) {
+func TestInitNamesTheRightThatItLacks(t *testing.T) {
 	t.Parallel()
 	broker := secureKafka(t)
 	for name, tc := range map[string]struct {
-		resource string
-		op       kafkago.ACLOperationType
+		lacks kafkago.ACLOperationType
+		says  string
 	}{
-		"read the commands":        {".commands", kafkago.ACLOperationTypeRead},
-		"read the backfill":        {".commands.backfill", kafkago.ACLOperationTypeRead},
-		"see the signals":          {".signals", kafkago.ACLOperationTypeDescribe},
-		"write the results":        {".results", kafkago.ACLOperationTypeWrite},
-		"write the dead letters":   {".deadletters", kafkago.ACLOperationTypeWrite},
-		"settings of the commands": {".commands", kafkago.ACLOperationTypeDescribeConfigs},
-		"settings of a retry tier": {".retry.", kafkago.ACLOperationTypeDescribeConfigs},
+		"create":   {kafkago.ACLOperationTypeCreate, "Create on topics "},
+		"describe": {kafkago.ACLOperationTypeDescribe, "Describe on topics "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			i, rights := initialised(t, broker)
-			setRights(t, broker.Addr, scramUser, i.prefix, without(rights, i.prefix+tc.resource, tc.op))
-			i.do(t, "check").refused(t, 2, tc.resource, "Topic Authorization Failed")
-			i.run(t).ends(t).refused(t, 2, tc.resource, "Topic Authorization Failed")
+			redis := realtest.StartRedis(t, realtest.RedisOptions{})
+			i := scramInstallation(t, broker, redis, kafkatest.Name(t))
+			setRights(t, broker.Addr, scramUser, i.prefix,
+				without(kafkaRights(t, "kafka-init", scramUser, i.prefix), i.prefix+".", tc.lacks))
+			i.do(t, "init").refused(t, 2, "init: kafka at", "a right is missing", tc.says, i.prefix+".commands, ", i.prefix+".deadletters", "docs/security.md")
 		})
 	}
 }
 
-// These rights are not asked for by check: what misses them waits, says so, and goes on when they are given.
-func TestWorkThatMissesARightWaitsForIt(t *testing.T) {
-	t.Parallel()
-	broker := secureKafka(t)
-	for name, tc := range map[string]struct {
+// missing is each right of docs/security.md that work needs, and how its absence is called.
+func missing() map[string]struct {
+	resource string
+	op       kafkago.ACLOperationType
+	says     string
+} {
+	const (
+		read, write, see, settings = kafkago.ACLOperationTypeRead, kafkago.ACLOperationTypeWrite,
+			kafkago.ACLOperationTypeDescribe, kafkago.ACLOperationTypeDescribeConfigs
+	)
+	return map[string]struct {
 		resource string
 		op       kafkago.ACLOperationType
-		says     []string
+		says     string
 	}{
-		"join the group":                {"", kafkago.ACLOperationTypeRead, []string{"could not join the group", "Group Authorization Failed"}},
-		"join the group of the retries": {".", kafkago.ACLOperationTypeRead, []string{"could not join the group", "Group Authorization Failed"}},
-		"read a retry tier":             {".retry.", kafkago.ACLOperationTypeRead, []string{"Topic Authorization Failed"}},
-		"write a retry tier":            {".retry.", kafkago.ACLOperationTypeWrite, []string{"trying again", "Topic Authorization Failed"}},
-	} {
+		"read the commands":           {".commands", read, "Read on topic P.commands"},
+		"settings of the commands":    {".commands", settings, "DescribeConfigs on topic P.commands"},
+		"read the backfill":           {".commands.backfill", read, "Read on topic P.commands.backfill"},
+		"see the signals":             {".signals", see, "Describe on topic P.signals"},
+		"write the results":           {".results", write, "Write on topic P.results"},
+		"write the dead letters":      {".deadletters", write, "Write on topic P.deadletters"},
+		"read a retry tier":           {".retry.", read, "Read on topics P.retry.1s, P.retry.2s"},
+		"write a retry tier":          {".retry.", write, "Write on topics P.retry.1s, P.retry.2s"},
+		"settings of a retry tier":    {".retry.", settings, "DescribeConfigs on topics P.retry.1s, P.retry.2s"},
+		"join the group":              {"", read, "Read on group P"},
+		"join the group of the tiers": {".", read, "Read on groups P.backfill, P.retry"},
+	}
+}
+
+func TestAMissingRightAtKafkaIsFoundByCheckAndEndsTheStart(t *testing.T) {
+	t.Parallel()
+	broker := secureKafka(t)
+	for name, tc := range missing() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			i, rights := initialised(t, broker)
 			setRights(t, broker.Addr, scramUser, i.prefix, without(rights, i.prefix+tc.resource, tc.op))
-			i.must(t, "check")
+			says := []string{"kafka at", "a right is missing", "docs/security.md", strings.ReplaceAll(tc.says, "P", i.prefix)}
+			i.do(t, "check").refused(t, 2, says...)
+			i.run(t).ends(t).refused(t, 2, says...)
+		})
+	}
+}
+
+// A right that is taken from a running worker makes the work that needs it wait, and it goes on when it is given back.
+func TestARightThatIsTakenWhileTheWorkerRunsIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	broker := secureKafka(t)
+	for name, says := range map[string][]string{
+		"join the group":              {"Group Authorization Failed"},
+		"join the group of the tiers": {"Group Authorization Failed"},
+		"read a retry tier":           {"Topic Authorization Failed"},
+		"write a retry tier":          {"trying again", "Topic Authorization Failed"},
+		"write the results":           {"trying again", "Topic Authorization Failed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			i, rights := initialised(t, broker)
+			setRights(t, broker.Addr, scramUser, i.prefix, rights)
 			p := i.run(t)
+			p.ready(t, true)
+			taken := missing()[name]
+			setRights(t, broker.Addr, scramUser, i.prefix, without(rights, i.prefix+taken.resource, taken.op))
 			i.command(t, "slow")
-			p.says(t, tc.says...)
+			p.says(t, says...)
 			setRights(t, broker.Addr, scramUser, i.prefix, rights)
 			i.succeed(t, p, []string{"slow"})
+			p.ready(t, true)
 			p.stop(t)
 		})
 	}
 }
 
-const scramUser = "scram512"
+// A password that is rotated in the wrong order refuses a worker that runs. It must outlive that.
+func TestAKafkaLoginThatIsRefusedLaterIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	broker := secureKafka(t)
+	redis := realtest.StartRedis(t, realtest.RedisOptions{})
+	prefix, store := kafkatest.Name(t), fmt.Sprintf("addresses: [%q]", redis.Addr)
+	install(t, broker.Addr, prefix, fmt.Sprintf("brokers: [%q]", broker.Addr), store).must(t, "init")
+	i := install(t, broker.Addr, prefix, fmt.Sprintf("brokers: [%q], tls: %s, sasl: %s", broker.Listener(listenBrief),
+		trust(built.ours), login(t, "scram-sha-512", rotatedUser, password)), store, password)
+	setRights(t, broker.Addr, rotatedUser, prefix, kafkaRights(t, "kafka-run", rotatedUser, prefix))
+	p := i.run(t)
+	p.ready(t, true)
+	i.command(t, "before")
+	i.succeed(t, p, []string{"before"})
+
+	setPassword(t, broker.Addr, "another-one")
+	p.says(t, "SASL Authentication Failed")
+	p.ready(t, false)
+	i.command(t, "meanwhile")
+	i.do(t, "check").refused(t, 2, "it refuses the login")
+
+	setPassword(t, broker.Addr, password)
+	i.succeed(t, p, []string{"before", "meanwhile"})
+	p.ready(t, true)
+	p.stop(t)
+}
+
+// setPassword gives the rotated user another password.
+func setPassword(t *testing.T, broker, secret string) {
+	t.Helper()
+	const iterations = 4096
+	salt := []byte("salt of the rotated user")
+	salted, err := pbkdf2.Key(sha512.New, secret, salt, iterations, sha512.Size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &kafkago.Transport{}
+	defer transport.CloseIdleConnections()
+	client := &kafkago.Client{Addr: kafkago.TCP(broker), Transport: transport}
+	answer, err := client.AlterUserScramCredentials(t.Context(), &kafkago.AlterUserScramCredentialsRequest{
+		Upsertions: []kafkago.UserScramCredentialsUpsertion{{
+			Name: rotatedUser, Mechanism: kafkago.ScramMechanismSha512, Iterations: iterations, Salt: salt, SaltedPassword: salted,
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, result := range answer.Results {
+		if result.Error != nil {
+			t.Fatal(result.Error)
+		}
+	}
+}
+
+const (
+	scramUser = "scram512"
+	// rotatedUser is one test's own: its password changes.
+	rotatedUser = "rotated"
+)
 
 // initialised is an installation whose topics exist, and the rights its worker needs.
 func initialised(t *testing.T, broker *realtest.Kafka) (*installation, []kafkago.ACLEntry) {
 	t.Helper()
 	redis := realtest.StartRedis(t, realtest.RedisOptions{})
-	prefix, store := kafkatest.Name(t), fmt.Sprintf("addresses: [%q]", redis.Addr)
-	install(t, broker.Addr, prefix, fmt.Sprintf("brokers: [%q]", broker.Addr), store).must(t, "init")
-	i := install(t, broker.Addr, prefix, fmt.Sprintf("brokers: [%q], tls: %s, sasl: %s", broker.Listener(listenSASL),
-		trust(built.ours), login(t, "scram-sha-512", scramUser, password)), store, password)
-	return i, kafkaRights(t, "kafka-run", scramUser, prefix)
+	prefix := kafkatest.Name(t)
+	install(t, broker.Addr, prefix, fmt.Sprintf("brokers: [%q]", broker.Addr), fmt.Sprintf("addresses: [%q]", redis.Addr)).must(t, "init")
+	return scramInstallation(t, broker, redis, prefix), kafkaRights(t, "kafka-run", scramUser, prefix)
+}
+
+// scramInstallation is one that logs in as the SCRAM user.
+func scramInstallation(t *testing.T, broker *realtest.Kafka, redis *realtest.Redis, prefix string) *installation {
+	t.Helper()
+	return install(t, broker.Addr, prefix, fmt.Sprintf("brokers: [%q], tls: %s, sasl: %s", broker.Listener(listenSASL),
+		trust(built.ours), login(t, "scram-sha-512", scramUser, password)), fmt.Sprintf("addresses: [%q]", redis.Addr), password)
 }

@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -227,6 +229,31 @@ func (p *process) says(t *testing.T, parts ...string) {
 			}
 		}
 		return p.ended()
+	})
+	if p.ended() {
+		t.Fatalf("the worker ended with %d", p.cmd.ProcessState.ExitCode())
+	}
+}
+
+// ready waits until /readyz says so, or the contrary.
+func (p *process) ready(t *testing.T, want bool) {
+	t.Helper()
+	serving := regexp.MustCompile(`"addr":"([^"]+)".*serving metrics and health`)
+	until(t, fmt.Sprintf("ready %t", want), 20*time.Second, func(ctx context.Context) bool {
+		found := serving.FindStringSubmatch(p.log.String())
+		if found == nil {
+			return p.ended()
+		}
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+found[1]+"/readyz", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return p.ended()
+		}
+		_ = answer.Body.Close()
+		return (answer.StatusCode == http.StatusOK) == want
 	})
 	if p.ended() {
 		t.Fatalf("the worker ended with %d", p.cmd.ProcessState.ExitCode())
