@@ -1,12 +1,14 @@
 package antom
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -29,10 +31,11 @@ const (
 
 // Client speaks to one Antom account. Safe for concurrent use.
 type Client struct {
-	name    string
-	api     string
-	http    *gateway.HTTP
-	signer  *signer
+	name string
+	api  string
+	http *gateway.HTTP
+	// signer is replaced as a whole by SetKeys.
+	signer  atomic.Pointer[signer]
 	tables  tables
 	log     zerolog.Logger
 	metrics *gateway.Metrics
@@ -54,11 +57,8 @@ func New(cfg Config, log zerolog.Logger, metrics *gateway.Metrics) (*Client, err
 	}
 	c := &Client{
 		name: cfg.Name, api: productionAPI, http: transport, tables: newTables(), log: log, metrics: metrics,
-		signer: &signer{clientID: cfg.ClientID, keyVersion: cfg.KeyVersion, private: keys.private, public: keys.public},
 	}
-	if cfg.KeyVersion == "" {
-		c.signer.keyVersion = DefaultKeyVersion
-	}
+	c.signer.Store(&signer{clientID: cfg.ClientID, keyVersion: cmp.Or(cfg.KeyVersion, DefaultKeyVersion), keys: keys})
 	if strings.HasPrefix(cfg.ClientID, sandboxClientID) {
 		c.api = sandboxAPI
 	}
@@ -70,6 +70,23 @@ func New(cfg Config, log zerolog.Logger, metrics *gateway.Metrics) (*Client, err
 
 // Close closes the connections that no call is using.
 func (c *Client) Close() { c.http.Close() }
+
+// SetKeys replaces our private key and Antom's public keys, all of them, under the rules of [Config]; with an error
+// nothing is replaced. Calls that begin later use the new keys. Calls under way end with the keys that they began with
+// or the new ones, whichever verify the answer: Antom may have signed it before or after its own change.
+func (c *Client) SetKeys(private Secret, public []Secret) error {
+	keys, err := parseKeys(private, public)
+	if err != nil {
+		return err
+	}
+	now := c.signer.Load()
+	c.signer.Store(&signer{clientID: now.clientID, keyVersion: now.keyVersion, keys: keys})
+	return nil
+}
+
+// Keys names the keys in use without giving any away: the beginning of the SHA-256 of each public key's DER, of our own
+// pair's first.
+func (c *Client) Keys() string { return c.signer.Load().fingerprints() }
 
 // Refund asks for a refund, and asks again when it is called again: the body is the same, and Antom replays a final
 // answer or carries on with an unfinished one (https://docs.antom.com/ac/ams/idempotency).
@@ -96,14 +113,15 @@ func (c *Client) call(ctx context.Context, op gateway.Operation, path string, bo
 func (c *Client) exchange(ctx context.Context, op gateway.Operation, path string, body []byte, req refund.Request) (refund.Result, error) {
 	// Milliseconds since the epoch, as on the page and in the Go and Java SDKs: https://docs.antom.com/ac/ams/api_fund
 	at := strconv.FormatInt(time.Now().UnixMilli(), 10)
-	signature, err := c.signer.sign(path, at, body)
+	signer := c.signer.Load()
+	signature, err := signer.sign(path, at, body)
 	if err != nil {
 		return refund.Result{Verdict: refund.NotSent, Code: schemas.CodeGatewayUnavailable, Detail: "not signed, so not sent"}, err
 	}
 	header := http.Header{
 		"Content-Type":    {"application/json; charset=UTF-8"},
 		"User-Agent":      {"refund-worker"},
-		headerClientID:    {c.signer.clientID},
+		headerClientID:    {signer.clientID},
 		headerRequestTime: {at},
 		headerSignature:   {signature},
 	}
@@ -117,16 +135,17 @@ func (c *Client) exchange(ctx context.Context, op gateway.Operation, path string
 	// Of an answer that proves nothing, only this is left to look at.
 	c.log.Debug().Str("account", c.name).Str("operation", string(op)).Str("request_id", req.RequestID).
 		Int("http_status", ans.Status).Int("answer_bytes", len(ans.Body)).Msg("antom answered")
-	return c.judge(op, path, ans, req)
+	return c.judge(op, path, ans, req, signer)
 }
 
-// judge is the one way from an answer to a verdict. Only the last lines can come to anything but Unknown.
-func (c *Client) judge(op gateway.Operation, path string, ans gateway.Answer, req refund.Request) (refund.Result, error) {
+// judge is the one way from an answer to a verdict. Only the last lines can come to anything but Unknown. began is what
+// the call was signed with.
+func (c *Client) judge(op gateway.Operation, path string, ans gateway.Answer, req refund.Request, began *signer) (refund.Result, error) {
 	if ans.Status != http.StatusOK {
 		// No page speaks of other statuses; proxies send them, before and after the work is done.
 		return gateway.BadStatus(ans, c.unproved(ans, "http status "+strconv.Itoa(ans.Status))), &gateway.StatusError{Status: ans.Status}
 	}
-	if err := c.signer.verify(path, ans.Header, ans.Body); err != nil {
+	if err := c.verify(began, path, ans); err != nil {
 		reason := "not verified"
 		if e, ok := errors.AsType[*gateway.UnverifiedError](err); ok {
 			reason = e.Reason
@@ -147,6 +166,15 @@ func (c *Client) judge(op gateway.Operation, path string, ans gateway.Answer, re
 		res.RetryAfter = gateway.RetryAfter(ans.Header, time.Now())
 	}
 	return res, nil
+}
+
+// verify tries the keys that the call began with and, where they were replaced meanwhile, those of now.
+func (c *Client) verify(began *signer, path string, ans gateway.Answer) error {
+	err := began.verify(path, ans.Header, ans.Body)
+	if now := c.signer.Load(); err != nil && now != began {
+		return now.verify(path, ans.Header, ans.Body)
+	}
+	return err
 }
 
 // unproved is the verdict of an answer without proof. If it says that our client ID, key or signature is wrong, which

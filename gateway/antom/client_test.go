@@ -193,9 +193,9 @@ func TestARequestThatCannotBeSignedIsNotSent(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, http.StatusOK, successBody, nil)
 	c := newClient(t, testConfig(t, f.url))
-	spoiled := *c.signer.private
+	spoiled := *c.signer.Load().private
 	spoiled.N = big.NewInt(15)
-	c.signer.private = &spoiled
+	c.signer.Load().private = &spoiled
 	res, err := c.Refund(t.Context(), testRequest())
 	if res.Verdict != refund.NotSent || err == nil {
 		t.Errorf("%s, %v", res.Verdict, err)

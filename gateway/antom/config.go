@@ -1,9 +1,7 @@
 package antom
 
 import (
-	"crypto/rsa"
 	"errors"
-	"fmt"
 	"net/url"
 	"regexp"
 	"time"
@@ -67,15 +65,8 @@ func (c Config) Validate() error {
 	return err
 }
 
-// parsed is a configuration whose keys have been read.
-type parsed struct {
-	private *rsa.PrivateKey
-	public  []*rsa.PublicKey
-}
-
 // parse reads the keys and reports all faults on the way.
-func (c Config) parse() (parsed, error) {
-	var p parsed
+func (c Config) parse() (keys, error) {
 	var errs []error
 	if c.Name == "" {
 		errs = append(errs, errors.New("name: is empty; write what commands and logs call the account"))
@@ -89,30 +80,13 @@ func (c Config) parse() (parsed, error) {
 	if len(c.AgentToken) > maxAgentToken || c.AgentToken != "" && !agentTokenForm.MatchString(string(c.AgentToken)) {
 		errs = append(errs, errors.New("agent token: is not 1 to 1024 printable characters without spaces; write the one Antom gave you"))
 	}
-	var err error
-	if p.private, err = parsePrivateKey([]byte(c.PrivateKey)); err != nil {
-		errs = append(errs, fmt.Errorf("private key: %w", err))
-	}
-	if len(c.AntomPublicKeys) == 0 {
-		errs = append(errs, errors.New("antom public keys: there is none; write the public key that Antom shows in its dashboard"))
-	}
-	for i, text := range c.AntomPublicKeys {
-		keys, err := parsePublicKeys([]byte(text))
-		if err != nil {
-			errs = append(errs, fmt.Errorf("antom public keys[%d]: %w", i, err))
-		}
-		for _, key := range keys {
-			if p.private != nil && p.private.PublicKey.Equal(key) {
-				errs = append(errs, fmt.Errorf("antom public keys[%d]: is the public half of our own private key; write the one that Antom shows as its own", i))
-			}
-		}
-		p.public = append(p.public, keys...)
-	}
+	k, err := parseKeys(c.PrivateKey, c.AntomPublicKeys)
+	errs = append(errs, err)
 	if u, err := url.Parse(c.BaseURL); err == nil && u.Path != "" {
 		errs = append(errs, errors.New("base url: has a path; write scheme and host only, the client knows the path"))
 	}
 	errs = append(errs, c.httpConfig().Validate())
-	return p, errors.Join(errs...)
+	return k, errors.Join(errs...)
 }
 
 func (c Config) httpConfig() gateway.HTTPConfig {

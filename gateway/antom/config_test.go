@@ -161,9 +161,9 @@ func TestAPrintedConfigurationOrClientShowsNoSecret(t *testing.T) {
 	cfg.AgentToken = "agent-hunter2"
 	c := newClient(t, cfg)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
-		for _, v := range []any{cfg, &cfg, c, *c.signer} {
+		for _, v := range []any{cfg, &cfg, c, *c.signer.Load()} {
 			text := fmt.Sprintf(verb, v)
-			for _, secret := range []string{"hunter2", fmt.Sprintf("%x", "hunter2"), string(cfg.PrivateKey)[100:140], c.signer.private.D.String()[:20]} {
+			for _, secret := range []string{"hunter2", fmt.Sprintf("%x", "hunter2"), string(cfg.PrivateKey)[100:140], c.signer.Load().private.D.String()[:20]} {
 				if strings.Contains(text, secret) {
 					t.Errorf("%s of %T shows %q", verb, v, secret)
 				}

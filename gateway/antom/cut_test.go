@@ -47,7 +47,7 @@ func TestAnAnswerCutAnywhereIsNeverFinal(t *testing.T) {
 				_, _ = io.WriteString(w, tc.body)
 			}))
 			c := newClient(t, testConfig(t, s.URL))
-			c.signer.private, c.signer.public = small, []*rsa.PublicKey{&small.PublicKey}
+			c.signer.Store(&signer{clientID: ourClientID, keyVersion: DefaultKeyVersion, keys: keys{private: small, public: []*rsa.PublicKey{&small.PublicKey}}})
 			call := c.Refund
 			if tc.inquire {
 				call = c.Inquire

@@ -79,7 +79,7 @@ func FuzzSignatureHeader(f *testing.F) {
 			t.Fatalf("%q is an empty signature", text)
 		}
 		header := http.Header{"Client-Id": {ourClientID}, "Response-Time": {answerTime}, "Signature": {text}}
-		res, _ := c.judge(gateway.OpRefund, ourPath, gateway.Answer{Status: http.StatusOK, Header: header, Body: body}, testRequest())
+		res, _ := c.judge(gateway.OpRefund, ourPath, gateway.Answer{Status: http.StatusOK, Header: header, Body: body}, testRequest(), c.signer.Load())
 		if res.Verdict == refund.Succeeded && string(raw) != string(want) || res.Verdict != refund.Succeeded && res.Verdict != refund.Unknown {
 			t.Fatalf("%q gives %s", text, res.Verdict)
 		}

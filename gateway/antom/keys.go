@@ -3,8 +3,10 @@ package antom
 import (
 	"bytes"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -15,6 +17,58 @@ const minKeyBits = 2048
 
 // ErrKey is wrapped by every error about a key. Its text never shows the key.
 var ErrKey = errors.New("unusable key")
+
+// keys are those of one account, from one moment.
+type keys struct {
+	private *rsa.PrivateKey
+	// public are Antom's.
+	public []*rsa.PublicKey
+}
+
+// parseKeys reads the keys and reports all faults on the way.
+func parseKeys(private Secret, public []Secret) (keys, error) {
+	var k keys
+	var errs []error
+	var err error
+	if k.private, err = parsePrivateKey([]byte(private)); err != nil {
+		errs = append(errs, fmt.Errorf("private key: %w", err))
+	}
+	if len(public) == 0 {
+		errs = append(errs, errors.New("antom public keys: there is none; write the public key that Antom shows in its dashboard"))
+	}
+	for i, text := range public {
+		theirs, err := parsePublicKeys([]byte(text))
+		if err != nil {
+			errs = append(errs, fmt.Errorf("antom public keys[%d]: %w", i, err))
+		}
+		for _, key := range theirs {
+			if k.private != nil && k.private.PublicKey.Equal(key) {
+				errs = append(errs, fmt.Errorf("antom public keys[%d]: is the public half of our own private key; write the one that Antom shows as its own", i))
+			}
+		}
+		k.public = append(k.public, theirs...)
+	}
+	return k, errors.Join(errs...)
+}
+
+// fingerprints is what [Client.Keys] says.
+func (k keys) fingerprints() string {
+	text := "ours " + fingerprint(&k.private.PublicKey) + ", antom's"
+	for _, key := range k.public {
+		text += " " + fingerprint(key)
+	}
+	return text
+}
+
+// fingerprint is the beginning of what `openssl pkey -pubin -outform der | sha256sum` prints of a public key.
+func fingerprint(key *rsa.PublicKey) string {
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return "unknown"
+	}
+	sum := sha256.Sum256(der)
+	return hex.EncodeToString(sum[:8])
+}
 
 // parsePrivateKey reads a PEM block (PRIVATE KEY or RSA PRIVATE KEY) or bare base64 of the DER of either.
 func parsePrivateKey(text []byte) (*rsa.PrivateKey, error) {

@@ -69,7 +69,7 @@ func (c *Client) readNotification(n schemas.Notification) (answer, error) {
 	for name, value := range n.Headers {
 		header.Set(name, value)
 	}
-	if err := c.signer.verifyAt(n.Path, headerRequestTime, header, n.Body); err != nil {
+	if err := c.signer.Load().verifyAt(n.Path, headerRequestTime, header, n.Body); err != nil {
 		return answer{}, fmt.Errorf("antom notification: %w", err)
 	}
 	obj, err := gateway.ParseObject(n.Body)

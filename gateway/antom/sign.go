@@ -32,8 +32,7 @@ const (
 type signer struct {
 	clientID   string
 	keyVersion string
-	private    *rsa.PrivateKey
-	public     []*rsa.PublicKey
+	keys
 }
 
 // digest hashes what is signed: POST, the path without domain, and after one line feed client ID, time and body with

@@ -29,7 +29,7 @@ func TestASignatureIsReproducedByteForByte(t *testing.T) {
 	if got := hex.EncodeToString(digest(ourPath, ourClientID, "1685599933871", body)); got != sum {
 		t.Errorf("digest = %s, want %s", got, sum)
 	}
-	s := &signer{clientID: ourClientID, keyVersion: "1", private: key, public: public}
+	s := &signer{clientID: ourClientID, keyVersion: "1", keys: keys{private: key, public: public}}
 	got, err := s.sign(ourPath, "1685599933871", body)
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func TestAFlippedByteAnywhereIsRefused(t *testing.T) {
 	body := []byte(successBody)
 	header := signedHeader(t, antomKeys()[0], ourPath, body)
 	judge := func(h http.Header, b []byte) refund.Result {
-		res, _ := c.judge(gateway.OpRefund, ourPath, gateway.Answer{Status: http.StatusOK, Header: h, Body: b}, testRequest())
+		res, _ := c.judge(gateway.OpRefund, ourPath, gateway.Answer{Status: http.StatusOK, Header: h, Body: b}, testRequest(), c.signer.Load())
 		return res
 	}
 	if res := judge(header, body); res.Verdict != refund.Succeeded {
@@ -154,7 +154,7 @@ func TestAnAnswerWithoutAFaultlessSignatureIsRefused(t *testing.T) {
 			t.Parallel()
 			header := http.Header{"Client-Id": {ourClientID}, "Response-Time": {answerTime}, "Signature": {good}}
 			tc.change(header)
-			err := c.signer.verify(ourPath, header, body)
+			err := c.signer.Load().verify(ourPath, header, body)
 			got := ""
 			if err != nil {
 				got = strings.TrimPrefix(err.Error(), "answer not verified: ")
@@ -172,7 +172,7 @@ func TestAnyOfTheConfiguredKeysVerifies(t *testing.T) {
 	cfg.AntomPublicKeys = append(cfg.AntomPublicKeys, publicText(t, antomKeys()[1]))
 	c := newClient(t, cfg)
 	for i, key := range antomKeys() {
-		if err := c.signer.verify(ourPath, signedHeader(t, key, ourPath, []byte(successBody)), []byte(successBody)); err != nil {
+		if err := c.signer.Load().verify(ourPath, signedHeader(t, key, ourPath, []byte(successBody)), []byte(successBody)); err != nil {
 			t.Errorf("key %d: %v", i, err)
 		}
 	}

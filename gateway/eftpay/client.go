@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -34,11 +35,12 @@ type Client struct {
 	userConfirmKey string
 	currency       string
 	http           *gateway.HTTP
-	signer         *signer
-	tables         tables
-	wallets        map[string]wallet
-	log            zerolog.Logger
-	metrics        *gateway.Metrics
+	// signer is replaced as a whole by SetSecret.
+	signer  atomic.Pointer[signer]
+	tables  tables
+	wallets map[string]wallet
+	log     zerolog.Logger
+	metrics *gateway.Metrics
 }
 
 var _ refund.Client = (*Client)(nil)
@@ -52,14 +54,27 @@ func New(cfg Config, log zerolog.Logger, metrics *gateway.Metrics) (*Client, err
 	if err != nil {
 		return nil, err
 	}
-	return &Client{
+	c := &Client{
 		name: cfg.Name, userConfirmKey: cfg.UserConfirmKey, currency: cfg.Currency, http: transport,
-		signer: &signer{secret: &cfg.Secret}, tables: newTables(cfg.NotFoundStatus), wallets: newWallets(), log: log, metrics: metrics,
-	}, nil
+		tables: newTables(cfg.NotFoundStatus), wallets: newWallets(), log: log, metrics: metrics,
+	}
+	c.signer.Store(&signer{secret: &cfg.Secret})
+	return c, nil
 }
 
 // Close closes the connections that no call is using.
 func (c *Client) Close() { c.http.Close() }
+
+// SetSecret replaces the secret code, under the rules of [Config]; with an error nothing is replaced. Calls that begin
+// later are signed with it. The answer to a call under way may be signed with the secret of the call or with the new
+// one: when eftPay changes over is not documented, and nobody else knows either of them.
+func (c *Client) SetSecret(secret Secret) error {
+	if err := checkSecret(secret); err != nil {
+		return err
+	}
+	c.signer.Store(&signer{secret: &secret})
+	return nil
+}
 
 // Refund asks for a refund, once. eftPay does not say what a second call with the same refund_no does, so whoever calls
 // again has to know that the first moved nothing. A request that Check refuses, or without ClaimedAt, is not sent.
@@ -91,7 +106,8 @@ func (c *Client) notSent(op gateway.Operation, req refund.Request, err error) (r
 
 func (c *Client) call(ctx context.Context, op gateway.Operation, fields []field, req refund.Request) (refund.Result, error) {
 	started := time.Now()
-	res, err := c.exchange(ctx, op, c.body(fields), req)
+	signer := c.signer.Load()
+	res, err := c.exchange(ctx, op, signer.body(fields), req, signer)
 	c.metrics.Call(c.name, op, res, time.Since(started))
 	return res, wrap(op, req, err)
 }
@@ -103,8 +119,8 @@ func wrap(op gateway.Operation, req refund.Request, err error) error {
 	return fmt.Errorf("eftpay %s %s: %w", op, req.RequestID, err)
 }
 
-// exchange sends a body and judges the answer.
-func (c *Client) exchange(ctx context.Context, op gateway.Operation, body []byte, req refund.Request) (refund.Result, error) {
+// exchange sends a body and judges the answer. began is what the body was signed with.
+func (c *Client) exchange(ctx context.Context, op gateway.Operation, body []byte, req refund.Request, began *signer) (refund.Result, error) {
 	header := http.Header{
 		// "application/json, UTF-8": https://vmp.eftpay.com.cn/vmp-docs/en/api-reference/BaseInfo.html
 		"Content-Type": {"application/json; charset=UTF-8"},
@@ -114,15 +130,15 @@ func (c *Client) exchange(ctx context.Context, op gateway.Operation, body []byte
 	if err != nil {
 		return gateway.Failed(err), err
 	}
-	return c.judge(op, ans, req)
+	return c.judge(op, ans, req, began)
 }
 
 // judge is the one way from an answer to a verdict. Only the last lines can come to anything but Unknown.
-func (c *Client) judge(op gateway.Operation, ans gateway.Answer, req refund.Request) (refund.Result, error) {
+func (c *Client) judge(op gateway.Operation, ans gateway.Answer, req refund.Request, began *signer) (refund.Result, error) {
 	obj, err := gateway.ParseObject(ans.Body)
 	var form empties
 	if err == nil {
-		form, err = c.signer.verify(obj)
+		form, err = c.verify(began, obj)
 	} else {
 		err = &gateway.UnreadableError{Err: err}
 	}
@@ -149,6 +165,15 @@ func (c *Client) judge(op gateway.Operation, ans gateway.Answer, req refund.Requ
 		return c.tables.refund(a, req), nil
 	}
 	return c.tables.inquiry(a, req), nil
+}
+
+// verify tries the secret that the call began with and, where it was replaced meanwhile, that of now.
+func (c *Client) verify(began *signer, obj gateway.Object) (empties, error) {
+	form, err := began.verify(obj)
+	if now := c.signer.Load(); err != nil && now != began {
+		return now.verify(obj)
+	}
+	return form, err
 }
 
 // unproved is the verdict of an answer without proof. If it says that our account, service or clock is wrong, which

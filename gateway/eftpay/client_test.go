@@ -31,7 +31,7 @@ func TestACallGoesOutAsDocumentedAndComesBackProved(t *testing.T) {
 			t.Fatalf("%s, %v", res.Verdict, err)
 		}
 		path, header, body := f.last()
-		if path != "/VMP/Servlet/JSAPIService.do" || !bytes.Equal(body, c.body(c.refundFields(testRequest()))) {
+		if path != "/VMP/Servlet/JSAPIService.do" || !bytes.Equal(body, c.signer.Load().body(c.refundFields(testRequest()))) {
 			t.Errorf("sent %s to %s", body, path)
 		}
 		for name, want := range map[string]string{

@@ -62,9 +62,7 @@ func (c Config) Validate() error {
 	if !userConfirmKeyForm.MatchString(c.UserConfirmKey) {
 		errs = append(errs, errors.New("user confirm key: is not 1 to 12 letters and digits; write the one eftPay gave you"))
 	}
-	if !secretForm.MatchString(string(c.Secret)) {
-		errs = append(errs, errors.New("secret: is not 1 to 256 printable characters without spaces; write the secret code eftPay gave you"))
-	}
+	errs = append(errs, checkSecret(c.Secret))
 	if n, err := (schemas.Money{Currency: c.Currency}).Exponent(); err != nil || n != decimals {
 		errs = append(errs, fmt.Errorf("currency: %q is not a currency with two decimals; write its ISO 4217 code, such as HKD", c.Currency))
 	}
@@ -77,6 +75,13 @@ func (c Config) Validate() error {
 		}
 	}
 	return errors.Join(append(errs, c.httpConfig().Validate())...)
+}
+
+func checkSecret(secret Secret) error {
+	if !secretForm.MatchString(string(secret)) {
+		return errors.New("secret: is not 1 to 256 printable characters without spaces; write the secret code eftPay gave you")
+	}
+	return nil
 }
 
 func (c Config) httpConfig() gateway.HTTPConfig {

@@ -76,7 +76,7 @@ func TestAPrintedConfigurationOrClientShowsNoSecret(t *testing.T) {
 	cfg.Secret = "hunter2"
 	c := newClient(t, cfg)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
-		for _, v := range []any{cfg, &cfg, c, c.signer, *c.signer} {
+		for _, v := range []any{cfg, &cfg, c, c.signer.Load(), *c.signer.Load()} {
 			if text := fmt.Sprintf(verb, v); strings.Contains(text, "hunter2") || strings.Contains(text, fmt.Sprintf("%x", "hunter2")) {
 				t.Errorf("%s of %T shows the secret", verb, v)
 			}

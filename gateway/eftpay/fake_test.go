@@ -89,7 +89,9 @@ func failing(status string) fields { return fields{"return_status": status, "ret
 
 // stampOf signs an answer as eftPay would. It is written apart from the client's own signing, so that both can be wrong
 // only in different ways. keep says whether empty fields are signed.
-func stampOf(f fields, keep bool) string {
+func stampOf(f fields, keep bool) string { return stampWith(ourSecret, f, keep) }
+
+func stampWith(secret string, f fields, keep bool) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(f)) {
 		text := ""
@@ -100,7 +102,7 @@ func stampOf(f fields, keep bool) string {
 			parts = append(parts, name+"="+text)
 		}
 	}
-	return fmt.Sprintf("%x", sha256.Sum256([]byte(ourSecret+strings.Join(parts, "&"))))
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(secret+strings.Join(parts, "&"))))
 }
 
 // text is the answer as JSON.

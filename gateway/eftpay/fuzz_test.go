@@ -103,7 +103,7 @@ func FuzzSignature(f *testing.F) {
 	}
 	c := newClient(f, testConfig("https://eftpay.example/VMP"))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		res, err := c.judge(gateway.OpInquire, gateway.Answer{Status: http.StatusOK, Header: http.Header{}, Body: body}, testRequest())
+		res, err := c.judge(gateway.OpInquire, gateway.Answer{Status: http.StatusOK, Header: http.Header{}, Body: body}, testRequest(), c.signer.Load())
 		if err != nil {
 			if res.Verdict != refund.Unknown || res.ShowsNone || res.Review {
 				t.Fatalf("%s without proof: %s", short(res), body)

@@ -157,8 +157,8 @@ func stamp(t time.Time) string { return t.In(wallClock()).Format(timeForm) }
 
 // body signs fields and writes them as one compact JSON object of strings, sign at its end. None of them is empty:
 // whether an empty field is signed is contested. They are printable ASCII, so only quotes and backslashes need escapes.
-func (c *Client) body(fields []field) []byte {
-	fields = append(fields, field{signField, c.signer.sign(fields)})
+func (s *signer) body(fields []field) []byte {
+	fields = append(fields, field{signField, s.sign(fields)})
 	b := []byte{'{'}
 	for i, f := range fields {
 		if i > 0 {

@@ -42,7 +42,7 @@ func TestARequestIsTheDocumentedBody(t *testing.T) {
 		`"refund_no":"` + ourRefundNo + `","service":"service.alipay.qrcode.Refund","time":"20260101040000",` +
 		`"transaction_amount":"10.01","user_confirm_key":"S0003469","sign":"SIGN"}`
 	sign := regexp.MustCompile(`"sign":"[0-9a-f]{64}"`)
-	body := c.body(c.refundFields(testRequest()))
+	body := c.signer.Load().body(c.refundFields(testRequest()))
 	if diff := cmp.Diff(want, sign.ReplaceAllString(string(body), `"sign":"SIGN"`)); diff != "" {
 		t.Errorf("refund (-want +got):\n%s", diff)
 	}
@@ -56,7 +56,7 @@ func TestARequestIsTheDocumentedBody(t *testing.T) {
 		`"user_confirm_key":"S0003469","sign":"SIGN"}`
 	req := testRequest()
 	req.EftPay = &schemas.EftPayFields{PaymentType: "UNIONPAY", BuyerType: "ios"}
-	body = c.body(c.queryFields(req, time.Date(2026, 2, 28, 15, 59, 59, 0, time.UTC)))
+	body = c.signer.Load().body(c.queryFields(req, time.Date(2026, 2, 28, 15, 59, 59, 0, time.UTC)))
 	if diff := cmp.Diff(want, sign.ReplaceAllString(string(body), `"sign":"SIGN"`)); diff != "" {
 		t.Errorf("query (-want +got):\n%s", diff)
 	}
@@ -66,16 +66,16 @@ func TestARequestIsTheDocumentedBody(t *testing.T) {
 func TestARefundDependsOnNothingButItsRequest(t *testing.T) {
 	t.Parallel()
 	c := newClient(t, testConfig("https://eftpay.example/VMP"))
-	first := c.body(c.refundFields(testRequest()))
+	first := c.signer.Load().body(c.refundFields(testRequest()))
 	other := testRequest()
 	other.ClaimedAt = other.ClaimedAt.In(time.FixedZone("", -3600))
 	other.RequestID, other.Reason, other.ReferenceRefundID, other.GatewayRefundID, other.OthersKnown = "x", "x", "x", "x", true
 	other.EftPay = &schemas.EftPayFields{PaymentType: "ALIPAYHK", Service: "service.alipay.qrcode.Refund", PayType: "Alipay", BuyerType: "others"}
-	if diff := cmp.Diff(string(first), string(c.body(c.refundFields(other)))); diff != "" {
+	if diff := cmp.Diff(string(first), string(c.signer.Load().body(c.refundFields(other)))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	other.ClaimedAt = other.ClaimedAt.Add(time.Minute)
-	if later := string(c.body(c.refundFields(other))); !strings.Contains(later, `"time":"20260101040100"`) {
+	if later := string(c.signer.Load().body(c.refundFields(other))); !strings.Contains(later, `"time":"20260101040100"`) {
 		t.Errorf("the time is not the claim's: %s", later)
 	}
 }
@@ -86,7 +86,7 @@ func TestAValueWithQuotesStaysOneString(t *testing.T) {
 	req := testRequest()
 	req.PaymentID = `a"b\c<d>'e/`
 	var back map[string]string
-	if err := json.Unmarshal(c.body(c.refundFields(req)), &back); err != nil || back["out_trade_no"] != req.PaymentID {
+	if err := json.Unmarshal(c.signer.Load().body(c.refundFields(req)), &back); err != nil || back["out_trade_no"] != req.PaymentID {
 		t.Errorf("%q, %v", back["out_trade_no"], err)
 	}
 }

@@ -134,7 +134,7 @@ func TestASignedTextIsNotCutInAnotherWay(t *testing.T) {
 }
 
 func judged(c *Client, op gateway.Operation, body string) refund.Result {
-	res, _ := c.judge(op, gateway.Answer{Status: http.StatusOK, Header: http.Header{}, Body: []byte(body)}, testRequest())
+	res, _ := c.judge(op, gateway.Answer{Status: http.StatusOK, Header: http.Header{}, Body: []byte(body)}, testRequest(), c.signer.Load())
 	return res
 }
 
@@ -193,12 +193,12 @@ func TestASignatureCannotBeCarriedOn(t *testing.T) {
 func TestOurOwnRequestIsNoAnswer(t *testing.T) {
 	t.Parallel()
 	c := newClient(t, testConfig("https://eftpay.example/VMP"))
-	body := c.body(c.refundFields(testRequest()))
+	body := c.signer.Load().body(c.refundFields(testRequest()))
 	obj, err := gateway.ParseObject(body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.signer.verify(obj); err != nil {
+	if _, err := c.signer.Load().verify(obj); err != nil {
 		t.Fatalf("our own signature does not verify: %v", err)
 	}
 	for _, op := range []gateway.Operation{gateway.OpRefund, gateway.OpInquire} {
