@@ -33,7 +33,7 @@ func (s *Server) serveAntom(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		rest, ok = strings.CutPrefix(r.URL.Path, "/ams/api/")
 	}
-	if !ok || s.key == nil {
+	if !ok || s.credentials.Load().key == nil {
 		http.NotFound(w, r)
 		return
 	}
@@ -113,7 +113,7 @@ func (s *Server) admit(r *http.Request, x exchange, rest string, body []byte) (O
 		return op, req, &ans
 	}
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	key := s.clients[x.clientID]
+	key := s.credentials.Load().clients[x.clientID]
 	at := r.Header.Get("request-time")
 	switch {
 	case r.Method != http.MethodPost:
@@ -153,7 +153,7 @@ func (s *Server) writeAntom(w http.ResponseWriter, x exchange, ans antomAnswer, 
 		if does.badSign {
 			signed = append([]byte(" "), body...)
 		}
-		value, err := sign(s.key, x.method, x.path, x.clientID, at, signed)
+		value, err := sign(s.credentials.Load().key, x.method, x.path, x.clientID, at, signed)
 		if err != nil {
 			writePage(w, http.StatusInternalServerError, 0)
 			return

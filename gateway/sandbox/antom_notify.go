@@ -47,7 +47,7 @@ func (s *Server) deliver(ctx context.Context, entry Entry, notifyURL string) err
 	}
 	body := notification(entry).encode()
 	at := strconv.FormatInt(time.Now().UnixMilli(), 10)
-	signature, err := sign(s.key, http.MethodPost, target.RequestURI(), entry.ClientID, at, body)
+	signature, err := sign(s.credentials.Load().key, http.MethodPost, target.RequestURI(), entry.ClientID, at, body)
 	if err != nil {
 		return err
 	}

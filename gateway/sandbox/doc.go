@@ -27,6 +27,10 @@
 // would have served: a refused signature does not use one up. Chance is a hash of seed, operation, request ID and call
 // number, so that the order in which goroutines arrive does not change who is hit.
 //
+// # Keys
+//
+// [Server.Rotate] replaces the keys of both sides while calls are under way.
+//
 // # Admin
 //
 // [Server.Admin] offers the same in JSON for a sandbox in a process of its own:

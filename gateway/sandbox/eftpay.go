@@ -38,13 +38,14 @@ func (s *Server) serveEftPay(w http.ResponseWriter, r *http.Request) {
 		writePage(w, http.StatusBadRequest, 0)
 		return
 	}
-	op, refused := s.admitVMP(req, time.Now())
+	merchant, signed := s.credentials.Load().signer(req)
+	op, refused := s.admitVMP(req, signed, time.Now())
 
 	call := s.calls.begin(op, req.refundNo, req.outTradeNo)
 	defer call.leave()
 	// A client that has hung up waits for nothing any more, whatever the handler still does.
 	defer context.AfterFunc(r.Context(), call.leave)()
-	t := &vmpTurn{s: s, op: op, req: req, merchant: s.merchants[req.key]}
+	t := &vmpTurn{s: s, op: op, req: req, merchant: merchant}
 	if refused != nil {
 		t.ans = *refused
 		said := t.result()
@@ -57,15 +58,14 @@ func (s *Server) serveEftPay(w http.ResponseWriter, r *http.Request) {
 }
 
 // admitVMP applies the rules of the interface as such, which leave no trace: service, signature, clock. A non-nil answer
-// is a refusal.
-func (s *Server) admitVMP(req vmpRequest, now time.Time) (Operation, *vmpAnswer) {
+// is a refusal. signed says that a merchant's secret has signed the request.
+func (s *Server) admitVMP(req vmpRequest, signed bool, now time.Time) (Operation, *vmpAnswer) {
 	op, matches := operationOf(req)
-	merchant, known := s.merchants[req.key]
 	at, err := time.ParseInLocation(stampLayout, req.time, inHongKong(now).Location())
 	switch {
 	case !matches:
 		return op, &vmpAnswer{result: result{code: returnService}, text: "service not found", unsigned: true}
-	case !known || !req.isSignedBy(merchant):
+	case !signed:
 		return op, &vmpAnswer{result: result{code: s.cfg.EftPay.Codes.BadSign}, text: "签名错误", unsigned: true}
 	case err != nil || now.Sub(at).Abs() > s.cfg.EftPay.ClockWindow:
 		return op, &vmpAnswer{result: result{code: returnClock}, text: "时间不匹配", unsigned: !s.cfg.EftPay.SignClock}

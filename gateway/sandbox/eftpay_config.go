@@ -16,6 +16,9 @@ type Merchant struct {
 	Key string
 	// Secret is what both sides sign with; see [NewTestSecret].
 	Secret string
+	// FormerSecret is taken for requests as well, and answers to those are signed with it; empty means none. The vendor
+	// does not say whether two secrets ever count at once.
+	FormerSecret string
 	// Currency is what the merchant sells in: the requests name none. Its minor unit has to be a hundredth. Payments in
 	// another currency do not exist for the merchant.
 	Currency string

@@ -2,10 +2,10 @@ package sandbox
 
 import (
 	"context"
-	"crypto/rsa"
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,17 +14,15 @@ const notifyTimeout = 10 * time.Second
 
 // Server is the fake gateway. Its methods may be called from any goroutine.
 type Server struct {
-	cfg       Config
-	key       *rsa.PrivateKey
-	clients   map[string]*rsa.PublicKey
-	merchants map[string]Merchant
-	payments  *payments
-	ledger    *ledger
-	antom     *antomBook
-	eftpay    *eftpayBook
-	faults    *plan
-	calls     *callLog
-	notifier  *http.Client
+	cfg         Config
+	credentials atomic.Pointer[credentials]
+	payments    *payments
+	ledger      *ledger
+	antom       *antomBook
+	eftpay      *eftpayBook
+	faults      *plan
+	calls       *callLog
+	notifier    *http.Client
 
 	// closed ends every wait of the server. spawnFunc starts a goroutine whose context ends with it.
 	closed    <-chan struct{}
@@ -47,22 +45,19 @@ func New(cfg Config) (*Server, error) {
 		cfg.MaxCalls = defaultMaxCalls
 	}
 	cfg.EftPay = cfg.EftPay.withDefaults()
-	merchants := make(map[string]Merchant, len(cfg.Merchants))
-	for _, merchant := range cfg.Merchants {
-		merchants[merchant.Key] = merchant
-	}
 	led, err := openLedger(cfg.LedgerPath)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Server{
-		cfg: cfg, key: key, clients: clients, merchants: merchants, ledger: led,
+		cfg: cfg, ledger: led,
 		payments: newPayments(cfg.Payments, cfg.PaymentFunc),
 		faults:   &plan{}, calls: newCallLog(cfg.MaxCalls),
 		notifier: cfg.Notify.HTTPClient,
 		closed:   ctx.Done(), cancel: cancel,
 	}
+	s.credentials.Store(newCredentials(key, clients, cfg.Merchants))
 	if s.notifier == nil {
 		s.notifier = &http.Client{Timeout: notifyTimeout}
 	}
@@ -99,7 +94,7 @@ func (s *Server) AddPayment(more ...Payment) error {
 
 // AddFunds adds minor units to what Antom's merchant can refund from. A currency that had no limit has one from now on.
 func (s *Server) AddFunds(clientID, currency string, minor int64) error {
-	if _, ok := s.clients[clientID]; !ok || !isCurrency(currency) || minor < 0 {
+	if _, ok := s.credentials.Load().clients[clientID]; !ok || !isCurrency(currency) || minor < 0 {
 		return fmt.Errorf("add funds: client %q, %d %q: not known, or not an amount", clientID, minor, currency)
 	}
 	s.antom.addFunds(clientID, currency, minor)
