@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -164,7 +165,12 @@ func (l *lines) cut() {
 	defer l.mu.Unlock()
 	l.closed = true
 	for kept := range l.open {
-		// Closing the inner connection: the outer one would want the lock. Its error is the interruption itself.
-		_ = kept.Conn.Close()
+		// Closing the inner connection: the outer one would want the lock, and TLS would first take its leave of a peer
+		// that may not read any more. The error is the interruption itself.
+		inner := kept.Conn
+		if secure, ok := inner.(*tls.Conn); ok {
+			inner = secure.NetConn()
+		}
+		_ = inner.Close()
 	}
 }

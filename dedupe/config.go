@@ -24,13 +24,17 @@ type Config struct {
 	Addresses []string
 	// MasterName is the Sentinel name of the primary. Empty: no Sentinel.
 	MasterName string
-	// Username and Password authenticate to Redis. Empty: none asked for. They are never logged.
-	Username, Password string
+	// Username authenticates to Redis together with the password. Empty: the default user. It is never logged.
+	Username string
+	// PasswordFunc is asked at every dial for the password, so that it can change while the process runs. Nil: no login.
+	PasswordFunc func() string
 	// SentinelUsername and SentinelPassword authenticate to the Sentinels, whose users are not those of Redis. Empty:
 	// none asked for. They are never logged.
 	SentinelUsername, SentinelPassword string
-	// TLS is used for every connection, to Redis and to the Sentinels. Nil: plaintext.
-	TLS *tls.Config
+	// TLSFunc is asked likewise for what the connection is wrapped in, to Redis and to the Sentinels. Nil:
+	// plaintext. An empty ServerName is taken from
+	// each server's address.
+	TLSFunc func() *tls.Config
 	// KeyPrefix starts every key; it may not contain braces or spaces. Empty: DefaultKeyPrefix.
 	KeyPrefix string
 	// MaxLease is the longest lease a claim may ask for, and the longest a stored lease counts for when the server's

@@ -88,7 +88,7 @@ func least(lacks string) []string {
 func TestEveryRightThatAClaimNeedsIsAskedFor(t *testing.T) {
 	t.Parallel()
 	full := startServer(t, least("")...)
-	if err := openRedis(t, Config{Addresses: []string{full.Addr}, Username: "least", Password: "pass"}).CheckRights(t.Context()); err != nil {
+	if err := openRedis(t, Config{Addresses: []string{full.Addr}, Username: "least", PasswordFunc: func() string { return "pass" }}).CheckRights(t.Context()); err != nil {
 		t.Errorf("with every right: %v", err)
 	}
 	// The commands that a script calls are named as such; the others are in the server's own words.
@@ -114,7 +114,7 @@ func TestEveryRightThatAClaimNeedsIsAskedFor(t *testing.T) {
 		t.Run(lacks, func(t *testing.T) {
 			t.Parallel()
 			server := startServer(t, least(lacks)...)
-			r := openRedis(t, Config{Addresses: []string{server.Addr}, Username: "least", Password: "pass"})
+			r := openRedis(t, Config{Addresses: []string{server.Addr}, Username: "least", PasswordFunc: func() string { return "pass" }})
 			err := r.CheckRights(t.Context())
 			refused, ok := errors.AsType[*RightsError](err)
 			switch {
@@ -137,7 +137,7 @@ func TestTheRightToLoadScriptsIsAskedForWhileTheyAreThere(t *testing.T) {
 	if err := openRedis(t, Config{Addresses: []string{server.Addr}}).CheckRights(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r := openRedis(t, Config{Addresses: []string{server.Addr}, Username: "least", Password: "pass"})
+	r := openRedis(t, Config{Addresses: []string{server.Addr}, Username: "least", PasswordFunc: func() string { return "pass" }})
 	if err := r.Probe(t.Context()); err != nil {
 		t.Errorf("probe: %v", err)
 	}
@@ -161,7 +161,7 @@ func TestARightThatOnePrimaryOfAClusterDeniesIsFound(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r := openRedis(t, Config{Addresses: addresses, Username: "least", Password: "pass"})
+	r := openRedis(t, Config{Addresses: addresses, Username: "least", PasswordFunc: func() string { return "pass" }})
 	if err := r.CheckRights(t.Context()); err != nil {
 		t.Fatalf("with every right: %v", err)
 	}

@@ -2,8 +2,10 @@ package dedupe
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"sync"
 	"time"
@@ -69,8 +71,8 @@ func newRedis(cfg Config, opts *redis.UniversalOptions, log zerolog.Logger, m *M
 
 // clientOptions leaves every read on the primary: a replica may not know yet who has claimed what.
 func clientOptions(cfg Config) *redis.UniversalOptions {
-	return &redis.UniversalOptions{
-		Addrs: cfg.Addresses, MasterName: cfg.MasterName, Username: cfg.Username, Password: cfg.Password, TLSConfig: cfg.TLS,
+	opts := &redis.UniversalOptions{
+		Addrs: cfg.Addresses, MasterName: cfg.MasterName,
 		SentinelUsername: cfg.SentinelUsername, SentinelPassword: cfg.SentinelPassword,
 		DialTimeout: dialTimeout, DialerRetries: 1, ReadTimeout: ioTimeout, WriteTimeout: ioTimeout, ContextTimeoutEnabled: true,
 		MaxRetries: driverRetries, MinRetryBackoff: 8 * time.Millisecond, MaxRetryBackoff: 64 * time.Millisecond,
@@ -80,6 +82,19 @@ func clientOptions(cfg Config) *redis.UniversalOptions {
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
+	if cfg.PasswordFunc != nil {
+		opts.CredentialsProviderContext = func(context.Context) (string, string, error) { return cfg.Username, cfg.PasswordFunc(), nil }
+	}
+	if cfg.TLSFunc != nil {
+		// As the driver itself dials, only that its TLS settings are fixed when the client is made.
+		opts.Dialer = func(ctx context.Context, network, address string) (net.Conn, error) {
+			dialer := &net.Dialer{
+				Timeout: dialTimeout, KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 5 * time.Second, Count: 3},
+			}
+			return (&tls.Dialer{NetDialer: dialer, Config: cfg.TLSFunc()}).DialContext(ctx, network, address)
+		}
+	}
+	return opts
 }
 
 // Claim asks for a request and its payment; see refund.ClaimRequest. A taken-over record's Attempt counts the lapsed

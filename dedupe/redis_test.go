@@ -2,7 +2,6 @@ package dedupe
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"strings"
 	"testing"
@@ -311,8 +310,8 @@ func TestMetricsCountEveryAnswer(t *testing.T) {
 
 func TestTheDriverIsSetForMoney(t *testing.T) {
 	t.Parallel()
-	secure := &tls.Config{MinVersion: tls.VersionTLS12}
-	cfg := Config{Addresses: []string{"127.0.0.1:1"}, Username: "u", Password: "secret", TLS: secure}.withDefaults()
+	password := "secret"
+	cfg := Config{Addresses: []string{"127.0.0.1:1"}, Username: "u", PasswordFunc: func() string { return password }}.withDefaults()
 	o := clientOptions(cfg)
 	if !o.ContextTimeoutEnabled || o.MaxRetries != 1 || o.DialerRetries != 1 || o.ReadOnly || o.RouteByLatency || o.RouteRandomly {
 		t.Errorf("retries, deadlines or routing: %+v", o)
@@ -320,8 +319,13 @@ func TestTheDriverIsSetForMoney(t *testing.T) {
 	if o.ReadTimeout != 200*time.Millisecond || o.WriteTimeout != 200*time.Millisecond || o.DialTimeout != 500*time.Millisecond {
 		t.Errorf("timeouts: %s %s %s", o.ReadTimeout, o.WriteTimeout, o.DialTimeout)
 	}
-	if o.PoolSize != DefaultPoolSize || o.PipelinePoolSize != -1 || o.TLSConfig != secure || o.Username != "u" || o.Password != "secret" {
-		t.Error("pools or credentials")
+	if o.PoolSize != DefaultPoolSize || o.PipelinePoolSize != -1 {
+		t.Error("pools")
+	}
+	for _, password = range []string{"secret", "next"} {
+		if user, given, err := o.CredentialsProviderContext(t.Context()); user != "u" || given != password || err != nil {
+			t.Errorf("credentials %q %q, %v", user, given, err)
+		}
 	}
 }
 

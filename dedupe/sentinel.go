@@ -48,7 +48,7 @@ func (r *Redis) askSentinels(ctx context.Context) (warnings []string, err error)
 func (r *Redis) askSentinel(ctx context.Context, address string) error {
 	from := clientOptions(r.cfg)
 	sentinel := redis.NewSentinelClient(&redis.Options{
-		Addr: address, Username: from.SentinelUsername, Password: from.SentinelPassword, TLSConfig: from.TLSConfig,
+		Addr: address, Username: from.SentinelUsername, Password: from.SentinelPassword, Dialer: from.Dialer,
 		DialTimeout: from.DialTimeout, DialerRetries: from.DialerRetries, ReadTimeout: from.ReadTimeout, WriteTimeout: from.WriteTimeout,
 		ContextTimeoutEnabled: true, MaxRetries: from.MaxRetries, DisableIdentity: true, MaintNotificationsConfig: from.MaintNotificationsConfig,
 	})

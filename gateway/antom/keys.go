@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // minKeyBits is the shortest RSA key that is taken on either side.
@@ -53,11 +54,11 @@ func parseKeys(private Secret, public []Secret) (keys, error) {
 
 // fingerprints is what [Client.Keys] says.
 func (k keys) fingerprints() string {
-	text := "ours " + fingerprint(&k.private.PublicKey) + ", antom's"
-	for _, key := range k.public {
-		text += " " + fingerprint(key)
+	theirs := make([]string, len(k.public))
+	for i, key := range k.public {
+		theirs[i] = fingerprint(key)
 	}
-	return text
+	return "ours " + fingerprint(&k.private.PublicKey) + ", antom's " + strings.Join(theirs, " ")
 }
 
 // fingerprint is the beginning of what `openssl pkey -pubin -outform der | sha256sum` prints of a public key.

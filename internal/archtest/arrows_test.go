@@ -53,10 +53,11 @@ func arrows() map[string]arrow {
 
 		"internal/config":  {own: []string{"schemas"}, libs: []string{kong, "github.com/goccy/go-yaml", kafkaGo + "/sasl"}},
 		"internal/observe": {libs: []string{zerolog, prometheus}},
+		"internal/reload":  {libs: []string{zerolog, prometheus}},
 		"internal/worker": {
 			own: []string{
 				"schemas", "refund", "consumer", "producer", "dedupe", "gateway", "gateway/antom", "gateway/eftpay",
-				"internal/config", "internal/kafka", "internal/observe",
+				"internal/config", "internal/kafka", "internal/observe", "internal/reload",
 			},
 			libs: []string{kafkaGo, goRedis, zerolog, prometheus, backoff, xsync},
 		},

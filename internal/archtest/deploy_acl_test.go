@@ -41,7 +41,7 @@ func TestTheDocumentedRedisUserMayDoWhatTheStoreDoesAndNoMore(t *testing.T) {
 		t.Fatal(err)
 	}
 	store, err := dedupe.New(dedupe.Config{
-		Addresses: []string{server.Addr}, Username: documented[1], Password: "pass", MaxLease: time.Minute,
+		Addresses: []string{server.Addr}, Username: documented[1], PasswordFunc: func() string { return "pass" }, MaxLease: time.Minute,
 	}, log.New(io.Discard), dedupe.NewMetrics(registry.NewRegistry()))
 	if err != nil {
 		t.Fatal(err)

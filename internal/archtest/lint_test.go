@@ -90,6 +90,9 @@ func plants() []planted {
 
 		{"internal/observe", prometheus + "/prometheus", false},
 		{"internal/observe", own("refund"), true},
+		{"internal/reload", prometheus + "/prometheus", false},
+		{"internal/reload", own("internal/config"), true},
+		{"internal/reload", "os", true},
 
 		{"internal/worker", own("consumer"), false},
 		{"internal/worker", own("gateway/antom"), false},

@@ -189,7 +189,11 @@ func (l *loader) readTLS(section string, t TLS) {
 	if t.pairs() != nil {
 		return
 	}
-	if _, fault := t.build(l.src); fault != nil {
+	files, fault := t.read(l.src)
+	if fault == nil {
+		_, fault = t.parse(files)
+	}
+	if fault != nil {
 		l.found(section+"."+fault.Path, fault)
 	}
 }

@@ -16,14 +16,17 @@ const (
 )
 
 // Build returns the login for kafka-go; nil without an error means no login. The error never carries the password.
-func (s SASL) Build() (sasl.Mechanism, error) {
+func (s SASL) Build() (sasl.Mechanism, error) { return s.BuildWith(s.Password.Reveal()) }
+
+// BuildWith is Build with another password.
+func (s SASL) BuildWith(password string) (sasl.Mechanism, error) {
 	if s.Username == "" {
 		return nil, nil
 	}
 	var algorithm scram.Algorithm
 	switch s.Mechanism {
 	case mechanismPlain:
-		return plain.Mechanism{Username: s.Username, Password: s.Password.Reveal()}, nil
+		return plain.Mechanism{Username: s.Username, Password: password}, nil
 	case mechanismScramSHA256:
 		algorithm = scram.SHA256
 	case mechanismScramSHA512:
@@ -31,7 +34,7 @@ func (s SASL) Build() (sasl.Mechanism, error) {
 	default:
 		return nil, s.unknownMechanism()
 	}
-	login, err := scram.Mechanism(algorithm, s.Username, s.Password.Reveal())
+	login, err := scram.Mechanism(algorithm, s.Username, password)
 	if err != nil {
 		// SASLprep refuses some characters, and its text may quote them: the cause is left out on purpose.
 		return nil, &FaultError{Path: "password", What: "username or password holds characters that SCRAM forbids", Fix: "use letters, digits and signs"}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 )
 
@@ -26,6 +27,8 @@ type Secret struct {
 	// value is a pointer because fmt cannot call our methods on an unexported field of somebody else's struct; there
 	// it prints an address instead of the secret.
 	value *string
+	// src is what it was read from.
+	src Source
 }
 
 // Reveal returns the secret itself, "" while it is unset or not resolved. Never log what it returns.
@@ -34,6 +37,27 @@ func (s Secret) Reveal() string {
 		return ""
 	}
 	return *s.value
+}
+
+// InFile says that the secret was read from a file that can be read again. A variable never changes, and a pipe gives
+// its content once: reading it again could wait for ever.
+func (s Secret) InFile() bool {
+	name, ok := strings.CutPrefix(s.reference, fileReference)
+	return ok && s.value != nil && !isPipe(name)
+}
+
+// isPipe looks on the host. The files of another source are not found there, and no pipes.
+func isPipe(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.Mode()&(os.ModeNamedPipe|os.ModeSocket|os.ModeDevice) != 0
+}
+
+// Again reads the reference once more and returns what it gives now. The error is a [*FaultError] without a path.
+func (s Secret) Again() (string, error) {
+	if fault := s.resolve(s.src); fault != nil {
+		return "", fault
+	}
+	return s.Reveal(), nil
 }
 
 // IsZero says that no reference was given.
@@ -95,6 +119,6 @@ func (s *Secret) resolve(src Source) *FaultError {
 	if text == "" {
 		return &FaultError{What: "the secret at " + show(s.reference) + " is empty", Fix: "write the secret there, or mend the reference"}
 	}
-	s.value = &text
+	s.value, s.src = &text, src
 	return nil
 }

@@ -40,9 +40,18 @@ func certificate(t *testing.T) (ca, cert, key string) {
 	return cert, cert, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}))
 }
 
+// built reads and parses in one go.
+func built(section TLS) (*tls.Config, error) {
+	files, err := section.Read()
+	if err != nil {
+		return nil, err
+	}
+	return section.Parse(files)
+}
+
 func TestNoTLSFilesMeanPlaintext(t *testing.T) {
 	t.Parallel()
-	conf, err := TLS{}.Build()
+	conf, err := built(TLS{})
 	if conf != nil || err != nil {
 		t.Errorf("got %v, %v", conf, err)
 	}
@@ -58,7 +67,7 @@ func TestTLSFilesBecomeAClientConfiguration(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	conf, err := TLS{CAFile: filepath.Join(dir, "ca.pem"), CertFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem")}.Build()
+	conf, err := built(TLS{CAFile: filepath.Join(dir, "ca.pem"), CertFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +76,7 @@ func TestTLSFilesBecomeAClientConfiguration(t *testing.T) {
 	if conf.MinVersion != tls.VersionTLS12 || !conf.RootCAs.Equal(pool) || len(conf.Certificates) != 1 || conf.InsecureSkipVerify {
 		t.Errorf("min version %x, certificates %d, insecure %t", conf.MinVersion, len(conf.Certificates), conf.InsecureSkipVerify)
 	}
-	conf, err = TLS{CAFile: "system"}.Build()
+	conf, err = built(TLS{CAFile: "system"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,8 +90,11 @@ func TestTLSFilesThatDoNotFitAreRefused(t *testing.T) {
 	ca, cert, key := certificate(t)
 	_, _, other := certificate(t)
 	h := host{
-		files: map[string]string{"ca": ca, "cert": cert, "key": key, "other": other, "junk": "junk"},
-		errs:  map[string]error{"locked": os.ErrPermission},
+		files: map[string]string{
+			"ca": ca, "cert": cert, "key": key, "other": other, "junk": "junk",
+			"half bundle": ca + ca[:len(ca)/2], "half chain": cert + cert[:len(cert)/2],
+		},
+		errs: map[string]error{"locked": os.ErrPermission},
 	}
 	tests := []struct {
 		name string
@@ -96,21 +108,26 @@ func TestTLSFilesThatDoNotFitAreRefused(t *testing.T) {
 		{"authorities that are not PEM", TLS{CAFile: "junk"}, FaultError{Path: "ca_file", What: `the file "junk" holds no PEM certificate`, Fix: "name a PEM file of the authorities"}},
 		{"a certificate that is not there", TLS{CAFile: "ca", CertFile: "gone", KeyFile: "key"}, FaultError{Path: "cert_file", What: `the file "gone" does not exist`, Fix: "create it, or mend the path"}},
 		{"a key that may not be read", TLS{CAFile: "ca", CertFile: "cert", KeyFile: "locked"}, FaultError{Path: "key_file", What: `the file "locked" may not be read by this user`, Fix: "let the worker's user read it"}},
+		{"a bundle whose last authority is cut off", TLS{CAFile: "half bundle"}, FaultError{Path: "ca_file", What: `the file "half bundle" ends in the middle of a PEM block`, Fix: "write it whole"}},
+		{"a chain that is cut off", TLS{CAFile: "ca", CertFile: "half chain", KeyFile: "key"}, FaultError{Path: "cert_file", What: "certificate and key_file are not a PEM pair", Fix: "name the certificate and the private key that belong together"}},
 		{"a key of another certificate", TLS{CAFile: "ca", CertFile: "cert", KeyFile: "other"}, FaultError{Path: "cert_file", What: "certificate and key_file are not a PEM pair", Fix: "name the certificate and the private key that belong together"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			conf, fault := tt.tls.build(h.source())
-			if conf != nil || fault == nil {
-				t.Fatalf("got %v, %v", conf, fault)
+			files, fault := tt.tls.read(h.source())
+			if fault == nil {
+				_, fault = tt.tls.parse(files)
+			}
+			if fault == nil {
+				t.Fatal("no fault")
 			}
 			if diff := cmp.Diff(tt.want, *fault); diff != "" {
 				t.Errorf("fault differs (-want +got):\n%s", diff)
 			}
 		})
 	}
-	if _, err := (TLS{CAFile: filepath.Join(t.TempDir(), "gone")}).Build(); err == nil {
-		t.Error("Build accepted a file that is not there")
+	if _, err := built(TLS{CAFile: filepath.Join(t.TempDir(), "gone")}); err == nil {
+		t.Error("a file that is not there was read")
 	}
 }

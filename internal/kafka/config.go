@@ -29,10 +29,11 @@ type Config struct {
 	Brokers []string
 	// ClientID names this process in the brokers' logs and quotas; empty sends none.
 	ClientID string
-	// TLS wraps every connection; nil is plaintext. An empty ServerName is taken from each broker's address.
-	TLS *tls.Config
-	// SASL authenticates every connection; nil does not authenticate.
-	SASL sasl.Mechanism
+	// TLSFunc is asked at every dial for what the connection is wrapped in, so that certificates can change while the
+	// process runs; nil is plaintext. An empty ServerName is taken from each broker's address.
+	TLSFunc func() *tls.Config
+	// SASLFunc is asked likewise for the login; it always gives the same mechanism. nil does not authenticate.
+	SASLFunc func() sasl.Mechanism
 	// Dial replaces the network, for tests on a virtual one; nil is TCP.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -63,8 +64,7 @@ func (c Config) Dialer() *kafkago.Dialer {
 		ClientID:      c.ClientID,
 		Timeout:       dialTimeout,
 		DialFunc:      c.dial,
-		TLS:           c.TLS,
-		SASLMechanism: c.SASL,
+		SASLMechanism: c.login(),
 	}
 }
 
@@ -78,8 +78,7 @@ func (c Config) Transport(topics ...string) *kafkago.Transport {
 		MetadataTTL:    metadataTTL,
 		MetadataTopics: topics,
 		ClientID:       c.ClientID,
-		TLS:            c.TLS,
-		SASL:           c.SASL,
+		SASL:           c.login(),
 	}
 }
 
@@ -91,10 +90,49 @@ func (c Config) Client(transport *kafkago.Transport, timeout time.Duration) *kaf
 // Addr is the bootstrap address in the form that kafka-go's clients and writers take.
 func (c Config) Addr() net.Addr { return kafkago.TCP(c.Brokers...) }
 
-// dial marks every failure as an UnreachableError, so that callers never look at an error's text to tell a broker
+// login is what kafka-go asks for every connection; nil does not authenticate.
+func (c Config) login() sasl.Mechanism {
+	if c.SASLFunc == nil {
+		return nil
+	}
+	return login(c.SASLFunc)
+}
+
+// login is the mechanism of the moment: its credentials are those of now at every start.
+type login func() sasl.Mechanism
+
+// Name is the mechanism's.
+func (l login) Name() string { return l().Name() }
+
+// Start begins one authentication.
+func (l login) Start(ctx context.Context) (sasl.StateMachine, []byte, error) { return l().Start(ctx) }
+
+// dial opens one connection, its TLS handshake done. kafka-go's own TLS settings are fixed when a dialer is made.
+func (c Config) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := c.connect(ctx, network, address)
+	if err != nil || c.TLSFunc == nil {
+		return conn, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	secure := c.TLSFunc().Clone()
+	if secure.ServerName == "" {
+		if secure.ServerName, _, err = net.SplitHostPort(address); err != nil {
+			return nil, errors.Join(fmt.Errorf("dial %s: %w", address, err), conn.Close())
+		}
+	}
+	wrapped := tls.Client(conn, secure)
+	if err := wrapped.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("tls handshake with %s: %w", address, err)
+	}
+	return wrapped, nil
+}
+
+// connect marks every failure as an UnreachableError, so that callers never look at an error's text to tell a broker
 // that is away from one that refuses. Keep-alive probes end a connection whose peer is gone within half a minute:
 // kafka-go sets no deadline on some of its metadata reads.
-func (c Config) dial(ctx context.Context, network, address string) (net.Conn, error) {
+func (c Config) connect(ctx context.Context, network, address string) (net.Conn, error) {
 	dial := c.Dial
 	if dial == nil {
 		dial = (&net.Dialer{

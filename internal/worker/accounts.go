@@ -11,6 +11,7 @@ import (
 	"refundworker/gateway/antom"
 	"refundworker/gateway/eftpay"
 	"refundworker/internal/config"
+	"refundworker/internal/reload"
 	"refundworker/refund"
 	"refundworker/schemas"
 )
@@ -24,6 +25,8 @@ const antomResendWindow = 12 * time.Hour
 // Accounts is every configured account, by gateway and name.
 type Accounts struct {
 	byGateway map[schemas.Gateway]map[string]refund.Account
+	// sources are the files of their keys.
+	sources []reload.Source
 }
 
 // NewAccounts builds a client for every account. The error joins every fault and names the account.
@@ -31,7 +34,7 @@ func NewAccounts(cfg config.Config, log zerolog.Logger, metrics *gateway.Metrics
 	all := &Accounts{byGateway: make(map[schemas.Gateway]map[string]refund.Account)}
 	var errs []error
 	for i, a := range cfg.Accounts {
-		acct, err := newAccount(cfg, a, log, metrics)
+		acct, keys, err := newAccount(cfg, a, log, metrics)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("accounts[%d] %s: %w", i, a.Name, err))
 			continue
@@ -40,47 +43,64 @@ func NewAccounts(cfg config.Config, log zerolog.Logger, metrics *gateway.Metrics
 			all.byGateway[a.Gateway] = make(map[string]refund.Account)
 		}
 		all.byGateway[a.Gateway][a.Name] = acct
+		all.sources = append(all.sources, keys...)
 	}
 	return all, errors.Join(errs...)
 }
 
-func newAccount(cfg config.Config, a config.Account, log zerolog.Logger, metrics *gateway.Metrics) (refund.Account, error) {
+// newAccount returns the files of the account's keys beside it.
+func newAccount(cfg config.Config, a config.Account, log zerolog.Logger, metrics *gateway.Metrics) (refund.Account, []reload.Source, error) {
 	limit := gateway.NewLimit(a.InFlight, a.Rate)
 	switch a.Gateway {
 	case schemas.Antom:
 		client, err := antom.New(antomConfig(cfg, a), log, metrics)
 		if err != nil {
-			return refund.Account{}, err
+			return refund.Account{}, nil, err
 		}
+		keys := secretSource(accountKeys, a.Name, func(read []string) (string, error) {
+			err := client.SetKeys(antom.Secret(read[0]), antomSecrets(read[1:]))
+			return client.Keys(), err
+		}, append([]config.Secret{a.PrivateKey}, a.AntomPublicKey...)...)
 		return refund.Account{
 			Name: a.Name, Gateway: a.Gateway, Client: client, KeyFunc: antom.Key,
 			ResendWindow: antomResendWindow, AdmitFunc: limit.Admit, NotifiedFunc: client.Notified,
-		}, nil
+		}, keys, nil
 	case schemas.EftPay:
 		if a.ResendAfterAbsent {
-			return refund.Account{}, errors.New("resend_after_absent: this build never sends to eftPay twice; remove the setting")
+			return refund.Account{}, nil, errors.New("resend_after_absent: this build never sends to eftPay twice; remove the setting")
 		}
 		client, err := eftpay.New(eftpayConfig(cfg, a), log, metrics)
 		if err != nil {
-			return refund.Account{}, err
+			return refund.Account{}, nil, err
 		}
+		keys := secretSource(accountKeys, a.Name, func(read []string) (string, error) {
+			return "", client.SetSecret(eftpay.Secret(read[0]))
+		}, a.Secret)
 		return refund.Account{
 			Name: a.Name, Gateway: a.Gateway, Client: client, KeyFunc: eftpay.Key,
 			InquireFirst: a.InquireFirst, AdmitFunc: limit.Admit,
-		}, nil
+		}, keys, nil
 	}
-	return refund.Account{}, fmt.Errorf("gateway %q: not known", a.Gateway)
+	return refund.Account{}, nil, fmt.Errorf("gateway %q: not known", a.Gateway)
 }
 
 func antomConfig(cfg config.Config, a config.Account) antom.Config {
-	public := make([]antom.Secret, len(a.AntomPublicKey))
+	public := make([]string, len(a.AntomPublicKey))
 	for i, key := range a.AntomPublicKey {
-		public[i] = antom.Secret(key.Reveal())
+		public[i] = key.Reveal()
 	}
 	return antom.Config{
 		Name: a.Name, BaseURL: a.BaseURL, ClientID: a.ClientID, PrivateKey: antom.Secret(a.PrivateKey.Reveal()),
-		AntomPublicKeys: public, KeyVersion: a.KeyVersion, InFlight: a.InFlight, Timeout: cfg.Limits.GatewayTimeout,
+		AntomPublicKeys: antomSecrets(public), KeyVersion: a.KeyVersion, InFlight: a.InFlight, Timeout: cfg.Limits.GatewayTimeout,
 	}
+}
+
+func antomSecrets(texts []string) []antom.Secret {
+	secrets := make([]antom.Secret, len(texts))
+	for i, text := range texts {
+		secrets[i] = antom.Secret(text)
+	}
+	return secrets
 }
 
 func eftpayConfig(cfg config.Config, a config.Account) eftpay.Config {

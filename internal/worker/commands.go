@@ -24,11 +24,16 @@ const askTimeout = 30 * time.Second
 func Init(ctx context.Context, cfg config.Config, log zerolog.Logger, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	conn, topics, err := kafkaOf(cfg)
+	reg := prometheus.NewRegistry()
+	creds, err := newCredentials(cfg, reg)
 	if err != nil {
 		return &UnfitError{Err: err}
 	}
-	store, err := storeOf(cfg, log, prometheus.NewRegistry())
+	conn, topics, err := kafkaOf(cfg, creds)
+	if err != nil {
+		return &UnfitError{Err: err}
+	}
+	store, err := storeOf(cfg, creds, log, reg)
 	if err != nil {
 		return &UnfitError{Err: err}
 	}
@@ -63,12 +68,16 @@ func initFault(err error) error {
 func Check(ctx context.Context, cfg config.Config, log zerolog.Logger, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	conn, topics, err := kafkaOf(cfg)
+	reg := prometheus.NewRegistry()
+	creds, err := newCredentials(cfg, reg)
 	if err != nil {
 		return &UnfitError{Err: err}
 	}
-	reg := prometheus.NewRegistry()
-	store, err := storeOf(cfg, log, reg)
+	conn, topics, err := kafkaOf(cfg, creds)
+	if err != nil {
+		return &UnfitError{Err: err}
+	}
+	store, err := storeOf(cfg, creds, log, reg)
 	if err != nil {
 		return &UnfitError{Err: err}
 	}

@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
@@ -13,30 +12,29 @@ import (
 	"refundworker/internal/kafka"
 )
 
-func kafkaOf(cfg config.Config) (kafka.Config, kafka.Topics, error) {
-	secure, tlsErr := cfg.Kafka.TLS.Build()
-	login, saslErr := cfg.Kafka.SASL.Build()
-	if err := errors.Join(tlsErr, saslErr); err != nil {
-		return kafka.Config{}, kafka.Topics{}, fmt.Errorf("kafka: %w", err)
-	}
-	conn := kafka.Config{Brokers: cfg.Kafka.Brokers, ClientID: cfg.Kafka.Group, TLS: secure, SASL: login}
+func kafkaOf(cfg config.Config, creds *credentials) (kafka.Config, kafka.Topics, error) {
+	conn := kafka.Config{Brokers: cfg.Kafka.Brokers, ClientID: cfg.Kafka.Group}
+	creds.secure(&conn)
 	topics := kafka.Topics{Prefix: cfg.Kafka.TopicPrefix, Tiers: cfg.Retry.Tiers}
 	return conn, topics, errors.Join(conn.Validate(), topics.Validate())
 }
 
-func storeOf(cfg config.Config, log zerolog.Logger, reg prometheus.Registerer) (*dedupe.Redis, error) {
-	secure, err := cfg.Redis.TLS.Build()
-	if err != nil {
-		return nil, fmt.Errorf("redis: %w", err)
-	}
-	return dedupe.New(dedupe.Config{
+func storeOf(cfg config.Config, creds *credentials, log zerolog.Logger, reg prometheus.Registerer) (*dedupe.Redis, error) {
+	conf := dedupe.Config{
 		Addresses: cfg.Redis.Addresses, MasterName: cfg.Redis.MasterName, Username: cfg.Redis.Username,
-		Password: cfg.Redis.Password.Reveal(), SentinelUsername: cfg.Redis.SentinelUsername,
-		SentinelPassword: cfg.Redis.SentinelPassword.Reveal(), TLS: secure, KeyPrefix: cfg.Redis.KeyPrefix, MaxLease: cfg.Limits.Lease,
+		SentinelUsername: cfg.Redis.SentinelUsername, SentinelPassword: cfg.Redis.SentinelPassword.Reveal(),
+		KeyPrefix: cfg.Redis.KeyPrefix, MaxLease: cfg.Limits.Lease,
 		OutcomeTTL: cfg.Dedupe.OutcomeTTL, TombstoneTTL: cfg.Dedupe.TombstoneTTL,
 		// Every pass makes one call at a time, and the gate makes its own.
 		PoolSize: cfg.Limits.InFlight + 2,
-	}, log, dedupe.NewMetrics(reg))
+	}
+	if !cfg.Redis.Password.IsZero() {
+		conf.PasswordFunc = func() string { return *creds.redisPassword.Load() }
+	}
+	if creds.redisTLS.now.Load() != nil {
+		conf.TLSFunc = creds.redisTLS.now.Load
+	}
+	return dedupe.New(conf, log, dedupe.NewMetrics(reg))
 }
 
 func accountNames(cfg config.Config) []string {

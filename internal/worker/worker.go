@@ -17,6 +17,7 @@ import (
 	"refundworker/internal/config"
 	"refundworker/internal/kafka"
 	"refundworker/internal/observe"
+	"refundworker/internal/reload"
 	"refundworker/producer"
 	"refundworker/refund"
 )
@@ -58,6 +59,9 @@ type Worker struct {
 	watchdog  *watchdog
 	inFlight  *gateway.Limit
 	server    *observe.Server
+	files     *reload.Watcher
+	// reloadInterval is how often files are looked at.
+	reloadInterval time.Duration
 }
 
 // New builds a worker from its configuration. It connects to nothing; every fault is of the configuration.
@@ -66,17 +70,22 @@ func New(cfg config.Config, version string, log zerolog.Logger) (*Worker, error)
 		return nil, errors.New("http.notify_listen: this build takes no notifications from gateways yet; remove the setting")
 	}
 	w := &Worker{cfg: cfg, log: log, health: observe.NewHealth(), reg: observe.NewRegistry(version)}
-	var err error
-	if w.conn, w.topics, err = kafkaOf(cfg); err != nil {
+	creds, err := newCredentials(cfg, w.reg)
+	if err != nil {
 		return nil, err
 	}
-	if w.store, err = storeOf(cfg, log, w.reg); err != nil {
+	if w.conn, w.topics, err = kafkaOf(cfg, creds); err != nil {
+		return nil, err
+	}
+	if w.store, err = storeOf(cfg, creds, log, w.reg); err != nil {
 		return nil, err
 	}
 	accounts, err := NewAccounts(cfg, log, gateway.NewMetrics(w.reg, accountNames(cfg)))
 	if err != nil {
 		return nil, err
 	}
+	w.files = reload.New(append(creds.sources, accounts.sources...), log, w.reg)
+	w.reloadInterval = reload.Interval
 	if w.producer, err = producer.New(producer.Config{}, w.conn, w.topics, log, producer.NewMetrics(w.reg)); err != nil {
 		return nil, err
 	}
@@ -109,6 +118,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer stopServing()
 	all, serving := errgroup.WithContext(serving)
 	all.Go(func() error { return w.server.Run(serving) })
+	// From the first moment on: what a dependency refuses may be mended by a file.
+	all.Go(func() error { return w.files.Run(serving, w.reloadInterval) })
 	all.Go(func() error {
 		defer stopServing()
 		ctx, cancel := context.WithCancelCause(ctx)
