@@ -3,7 +3,6 @@ package config
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"slices"
 	"strings"
 )
 
@@ -30,10 +29,9 @@ func (t TLS) Parse(files []string) (*tls.Config, error) {
 	return conf, nil
 }
 
-// InFiles says that there are files that can be read again; see [Secret.InFile].
+// InFiles says that there are files that may change.
 func (t TLS) InFiles() bool {
-	named := t.CertFile != "" || t.CAFile != "" && t.CAFile != systemAuthorities
-	return named && !slices.ContainsFunc([]string{t.CAFile, t.CertFile, t.KeyFile}, isPipe)
+	return t.CertFile != "" || t.CAFile != "" && t.CAFile != systemAuthorities
 }
 
 func (t TLS) read(src Source) ([]string, *FaultError) {

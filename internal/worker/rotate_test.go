@@ -7,10 +7,12 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -126,13 +128,14 @@ func (r *rotation) write(t *testing.T, name, text string) {
 	}
 }
 
-// feed asks for a refund at each gateway every 10 ms, until the function it returns is called.
+// feed asks for a refund at each gateway every 50 ms, until the function it returns is called. It is slower than the
+// worker, so that nothing piles up.
 func (r *rotation) feed(t *testing.T) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var group sync.WaitGroup
 	group.Go(func() {
-		ticker := time.NewTicker(10 * time.Millisecond)
+		ticker := time.NewTicker(50 * time.Millisecond)
 		defer ticker.Stop()
 		for n := 0; ; n++ {
 			select {
@@ -140,7 +143,7 @@ func (r *rotation) feed(t *testing.T) (stop func()) {
 				return
 			case <-ticker.C:
 			}
-			if err := r.ask(t.Context(), n); err != nil {
+			if err := r.ask(context.WithoutCancel(ctx), n); err != nil {
 				t.Error(err)
 				return
 			}
@@ -178,7 +181,7 @@ func (r *rotation) await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	ticker := time.NewTicker(20 * time.Millisecond)
+	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	for !holds() {
 		select {
@@ -203,7 +206,20 @@ func (r *rotation) logged(t *testing.T, text, account string, n int) {
 	})
 }
 
-// goOn waits until so many more refunds have moved money: calls that were under way before are over then.
+// overtake waits until every refund that was asked for by now has moved money: no call that began before is under way
+// then.
+func (r *rotation) overtake(t *testing.T) {
+	t.Helper()
+	r.mu.Lock()
+	asked := slices.Collect(maps.Values(r.keys))
+	r.mu.Unlock()
+	r.await(t, "the refunds so far", func() bool {
+		moved := r.gateway.Summary().Refunds
+		return !slices.ContainsFunc(asked, func(key string) bool { return moved[key] == 0 })
+	})
+}
+
+// goOn waits until so many more refunds have moved money.
 func (r *rotation) goOn(t *testing.T, more int) {
 	t.Helper()
 	before := len(r.gateway.Summary().Refunds)
@@ -282,7 +298,7 @@ func TestARunningWorkerOutlivesTheRotationOfEveryGatewayKey(t *testing.T) {
 	rotate(before)
 	r.write(t, "eftpay.secret", newSecret+"\n")
 	r.logged(t, "in use", "till", 1)
-	r.goOn(t, 20)
+	r.overtake(t)
 
 	// From here on our old key is refused, and Antom signs with its new one.
 	merchant.FormerSecret = ""

@@ -1,14 +1,13 @@
 package secure
 
 import (
-	"crypto/pbkdf2"
-	"crypto/sha512"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
 
@@ -23,7 +22,13 @@ const (
 	listenSASL = "SASL"
 	// listenBrief closes every connection some seconds after its login: who is logged in has to do it again and again.
 	listenBrief = "BRIEF"
+	// listenRotated asks for a certificate and a login, and closes every connection after briefly. Its own certificate and
+	// the authorities it trusts are changed by the test of rotations.
+	listenRotated = "ROTATED"
 )
+
+// briefly is how long a connection of listenRotated lives.
+const briefly = 2 * time.Second
 
 const password = "s3cure-and-long"
 
@@ -37,21 +42,10 @@ func secureKafka(t *testing.T) *realtest.Kafka {
 	}
 	shared.once.Do(func() {
 		// The broker wants key and certificate in one file.
-		store := filepath.Join(built.dir, "keystore.pem")
-		var text []byte
-		for _, file := range []string{built.server.key, built.server.cert} {
-			raw, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			text = append(text, raw...)
-		}
-		if err := os.WriteFile(store, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		store := joined(t, filepath.Join(built.dir, "keystore.pem"), built.server.key, built.server.cert)
 		const modules = "org.apache.kafka.common.security."
 		shared.kafka = realtest.StartOwnKafka(t, realtest.KafkaOptions{
-			Listeners: []realtest.Listener{{Name: listenTLS, Protocol: "SSL"}, {Name: listenMTLS, Protocol: "SSL"}, {Name: listenSASL, Protocol: "SASL_SSL"}, {Name: listenBrief, Protocol: "SASL_SSL"}},
+			Listeners: []realtest.Listener{{Name: listenTLS, Protocol: "SSL"}, {Name: listenMTLS, Protocol: "SSL"}, {Name: listenSASL, Protocol: "SASL_SSL"}, {Name: listenBrief, Protocol: "SASL_SSL"}, {Name: listenRotated, Protocol: "SASL_SSL"}},
 			Properties: []string{
 				"ssl.keystore.type=PEM", "ssl.keystore.location=" + store,
 				"ssl.truststore.type=PEM", "ssl.truststore.location=" + built.ours.file,
@@ -63,6 +57,10 @@ func secureKafka(t *testing.T) *realtest.Kafka {
 				"listener.name.brief.sasl.enabled.mechanisms=SCRAM-SHA-512",
 				"listener.name.brief.scram-sha-512.sasl.jaas.config=" + modules + "scram.ScramLoginModule required;",
 				"listener.name.brief.scram-sha-512.connections.max.reauth.ms=3000",
+				"listener.name.rotated.ssl.client.auth=required",
+				"listener.name.rotated.sasl.enabled.mechanisms=SCRAM-SHA-512",
+				"listener.name.rotated.scram-sha-512.sasl.jaas.config=" + modules + "scram.ScramLoginModule required;",
+				fmt.Sprintf("listener.name.rotated.scram-sha-512.connections.max.reauth.ms=%d", briefly.Milliseconds()),
 				"authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
 				"super.users=User:ANONYMOUS",
 			},
@@ -77,6 +75,23 @@ func secureKafka(t *testing.T) *realtest.Kafka {
 		t.Fatal("the broker did not start, see the first test that asked for it")
 	}
 	return shared.kafka
+}
+
+// joined writes files one behind the other into one, and returns its name.
+func joined(t *testing.T, name string, files ...string) string {
+	t.Helper()
+	var text []byte
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = append(text, raw...)
+	}
+	if err := os.WriteFile(name, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
 }
 
 // secretFile keeps a password where a configuration can name it.
@@ -306,43 +321,16 @@ func TestAKafkaLoginThatIsRefusedLaterIsWaitedFor(t *testing.T) {
 	i.command(t, "before")
 	i.succeed(t, p, []string{"before"})
 
-	setPassword(t, broker.Addr, "another-one")
+	setPassword(t, broker.Addr, rotatedUser, "another-one")
 	p.says(t, "SASL Authentication Failed")
 	p.ready(t, false)
 	i.command(t, "meanwhile")
 	i.do(t, "check").refused(t, 2, "it refuses the login")
 
-	setPassword(t, broker.Addr, password)
+	setPassword(t, broker.Addr, rotatedUser, password)
 	i.succeed(t, p, []string{"before", "meanwhile"})
 	p.ready(t, true)
 	p.stop(t)
-}
-
-// setPassword gives the rotated user another password.
-func setPassword(t *testing.T, broker, secret string) {
-	t.Helper()
-	const iterations = 4096
-	salt := []byte("salt of the rotated user")
-	salted, err := pbkdf2.Key(sha512.New, secret, salt, iterations, sha512.Size)
-	if err != nil {
-		t.Fatal(err)
-	}
-	transport := &kafkago.Transport{}
-	defer transport.CloseIdleConnections()
-	client := &kafkago.Client{Addr: kafkago.TCP(broker), Transport: transport}
-	answer, err := client.AlterUserScramCredentials(t.Context(), &kafkago.AlterUserScramCredentialsRequest{
-		Upsertions: []kafkago.UserScramCredentialsUpsertion{{
-			Name: rotatedUser, Mechanism: kafkago.ScramMechanismSha512, Iterations: iterations, Salt: salt, SaltedPassword: salted,
-		}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, result := range answer.Results {
-		if result.Error != nil {
-			t.Fatal(result.Error)
-		}
-	}
 }
 
 const (

@@ -34,14 +34,14 @@ func secureRedis(t *testing.T, acl []string) *realtest.Redis {
 // redisLogin is the Redis section of a configuration.
 func redisLogin(t *testing.T, redis *realtest.Redis, tls, secret string) string {
 	t.Helper()
-	return fmt.Sprintf("addresses: [%q], tls: %s, username: %s, password: %q, key_prefix: money",
-		redis.Addr, tls, documentedUser, secretFile(t, secret))
+	return fmt.Sprintf("addresses: [%q], tls: %s, username: %s, password: %q, key_prefix: %s",
+		redis.Addr, tls, documentedUser, secretFile(t, secret), keyPrefix)
 }
 
 func TestTheWorkerWorksOverRedisWithTLSAndTheDocumentedRights(t *testing.T) {
 	t.Parallel()
 	broker := secureKafka(t)
-	redis := secureRedis(t, redisRights(t, password, "money"))
+	redis := secureRedis(t, redisRights(t, password, keyPrefix))
 	i := install(t, broker.Addr, kafkatest.Name(t), fmt.Sprintf("brokers: [%q]", broker.Addr),
 		redisLogin(t, redis, fmtFiles(built.client, built.ours.file), password), password)
 	i.must(t, "init")
@@ -114,7 +114,7 @@ func TestARedisThatRefusesTheWorkerIsNamedInOneLineAndEndsEveryCommand(t *testin
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			acl := redisRights(t, password, "money")
+			acl := redisRights(t, password, keyPrefix)
 			acl = slices.DeleteFunc(acl, func(word string) bool { return word == tc.without })
 			redis := secureRedis(t, acl)
 			if tc.tls == "" {
@@ -137,7 +137,7 @@ func TestARedisThatRefusesTheWorkerIsNamedInOneLineAndEndsEveryCommand(t *testin
 // administrated is a server on which the test may change the worker's user.
 func administrated(t *testing.T) (*realtest.Redis, *redis.Client) {
 	t.Helper()
-	server := secureRedis(t, append(redisRights(t, password, "money"), "--user", "admin", "on", ">"+password, "~*", "&*", "+@all"))
+	server := secureRedis(t, append(redisRights(t, password, keyPrefix), "--user", "admin", "on", ">"+password, "~*", "&*", "+@all"))
 	own, err := built.ours.client(built.client)
 	if err != nil {
 		t.Fatal(err)

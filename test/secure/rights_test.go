@@ -145,6 +145,9 @@ func setRights(t *testing.T, broker, principal, prefix string, rights []kafkago.
 	until(t, "the granting of rights", 10*time.Second, func(context.Context) bool { return len(owned()) == len(rights) })
 }
 
+// keyPrefix is what the tests' records begin with at Redis.
+const keyPrefix = "money"
+
 // redisRights are the arguments of redis-server that make the documented ACL user, with a password and key prefix of
 // the test's own.
 func redisRights(t *testing.T, password, prefix string) []string {
