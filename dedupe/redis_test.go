@@ -2,7 +2,10 @@ package dedupe
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -326,6 +329,27 @@ func TestTheDriverIsSetForMoney(t *testing.T) {
 		if user, given, err := o.CredentialsProviderContext(t.Context()); user != "u" || given != password || err != nil {
 			t.Errorf("credentials %q %q, %v", user, given, err)
 		}
+	}
+}
+
+// A certificate that was replaced while the process runs has to count for the next connection.
+func TestEveryConnectionIsWrappedInTheTLSSettingsOfItsOwnMoment(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewTLSServer(nil)
+	t.Cleanup(server.Close)
+	trusted := x509.NewCertPool()
+	trusted.AddCert(server.Certificate())
+	now := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: trusted}
+	o := clientOptions(Config{Addresses: []string{"127.0.0.1:1"}, TLSFunc: func() *tls.Config { return now }}.withDefaults())
+	conn, err := o.Dialer(t.Context(), "tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.Close()
+	now = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool()}
+	var unknown x509.UnknownAuthorityError
+	if _, err := o.Dialer(t.Context(), "tcp", server.Listener.Addr().String()); !errors.As(err, &unknown) {
+		t.Errorf("with authorities that do not know the server: %v", err)
 	}
 }
 
