@@ -125,7 +125,7 @@ func TestMissingRightsAreNamedAtOnceInOneLine(t *testing.T) {
 		"all there":                                      {nil, full, 0, ""},
 		"brokers that do not tell":                       {map[string]int32{".results": notTold, ".commands": 0x10}, notTold, 0, ""},
 		"more than what is needed":                       {map[string]int32{".commands": 0x7ffffff8}, 0x7ffffff8, 0, ""},
-		"a topic that may not be seen":                   {map[string]int32{".signals": 0}, full, 0, "Describe and DescribeConfigs on topic P.signals"},
+		"a topic that may not be seen":                   {map[string]int32{".signals": 0}, full, 0, "Read and Write and DescribeConfigs on topic P.signals"},
 		"a topic of which only the settings may be seen": {map[string]int32{".results": 0}, full, 0, "Write on topic P.results"},
 		"a group that may only be seen":                  {nil, field(opDescribe), 0, "Read on groups P, P.retry"},
 		"a group that may not be seen":                   {nil, 0, kerr.GroupAuthorizationFailed.Code, "Read on groups P, P.retry"},
