@@ -25,7 +25,8 @@ type port interface {
 	Wait(context.Context, refund.WaitRequest) (refund.Waited, error)
 	Release(context.Context, refund.ReleaseRequest) error
 	Look(context.Context, string) (refund.Sight, error)
-	TakeScheduled(ctx context.Context, limit int, interval, again time.Duration) ([]string, error)
+	Overdue(ctx context.Context, limit int, interval time.Duration) ([]string, error)
+	Postpone(ctx context.Context, ids []string, by time.Duration) error
 }
 
 var (

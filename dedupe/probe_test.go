@@ -60,7 +60,8 @@ func TestTheProbeCallsWhatTheOtherScriptsCallAndNoMore(t *testing.T) {
 	}
 	called := regexp.MustCompile(`redis\.call\('([A-Z]+)'`)
 	tried := regexp.MustCompile(`(?m)^try\('([A-Z]+)'`)
-	want, got := map[string]bool{}, map[string]bool{}
+	// The schedules are read without a script.
+	want, got := map[string]bool{"ZCARD": true, "ZRANGE": true, "ZRANGEBYSCORE": true}, map[string]bool{}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {

@@ -3,69 +3,98 @@ package dedupe
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
-// TakeScheduled takes up to limit request IDs of each bucket whose look is due, and puts them back for later: due again
-// after again, at least a second, so that what a taker forgets is taken once more. A request leaves the schedule when it
-// settles, or when a Look finds that its record is gone.
+// Overdue tells the open requests whose look was due before now, up to limit of each bucket, and changes nothing: it may
+// be asked again. A request leaves the schedule when it settles, or when a Look finds that its record is gone; Postpone
+// puts it off.
 //
-// Of several workers that ask, one at a time is answered: for the next interval every other one gets nothing.
-func (r *Redis) TakeScheduled(ctx context.Context, limit int, interval, again time.Duration) ([]string, error) {
-	turn, err := r.client.SetNX(ctx, r.keys.watch(), 1, interval).Result()
-	if err != nil {
-		return nil, fmt.Errorf("take from the schedule: %w", unavailable(err))
+// Of several workers that ask, one is answered: for the next interval every other one gets nothing.
+func (r *Redis) Overdue(ctx context.Context, limit int, interval time.Duration) ([]string, error) {
+	mine, err := r.takeTurn(ctx, interval)
+	if err != nil || !mine {
+		return nil, err
 	}
-	if !turn {
-		return nil, nil
-	}
-	calls := make([]scriptCall, 0, bucketCount)
+	until := &redis.ZRangeBy{Min: "-inf", Max: strconv.FormatInt(time.Now().UnixMilli(), 10), Count: int64(limit)}
+	pipe := r.client.Pipeline()
+	due := make([]*redis.StringSliceCmd, 0, bucketCount)
 	for bucket := range uint64(bucketCount) {
-		calls = append(calls, scriptCall{
-			r.scripts.scheduleTake, []string{r.keys.schedule(bucket)}, []any{limit, max(again, time.Second).Milliseconds()},
-		})
+		due = append(due, pipe.ZRangeByScore(ctx, r.keys.schedule(bucket), until))
 	}
-	replies, err := r.run(ctx, calls)
-	if err != nil {
-		return nil, fmt.Errorf("take from the schedule: %w", unavailable(err))
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, fmt.Errorf("look for overdue requests: %w", unavailable(err))
 	}
-	return slices.Concat(replies...), nil
+	var ids []string
+	for _, found := range due {
+		ids = append(ids, found.Val()...)
+	}
+	return ids, nil
 }
+
+// takeTurn is true for one worker an interval. The driver may repeat the call, so its own token is no other's.
+func (r *Redis) takeTurn(ctx context.Context, interval time.Duration) (bool, error) {
+	token := rand.Text()
+	mine, err := r.client.SetNX(ctx, r.keys.watch(), token, interval).Result()
+	if err == nil && !mine {
+		var held string
+		held, err = r.client.Get(ctx, r.keys.watch()).Result()
+		mine = held == token
+	}
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return false, fmt.Errorf("look for overdue requests: %w", unavailable(err))
+	}
+	return mine, nil
+}
+
+// Postpone puts off requests that somebody was told of: they are overdue again after the given time, at least a second,
+// unless they have left the schedule meanwhile. It may be repeated.
+func (r *Redis) Postpone(ctx context.Context, ids []string, by time.Duration) error {
+	pipe := r.client.Pipeline()
+	for _, id := range ids {
+		pipe.ZAddXX(ctx, r.keys.schedule(bucket(id)), redis.Z{Score: float64(putOff(time.Now(), by)), Member: id})
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return fmt.Errorf("put off %d requests: %w", len(ids), unavailable(err))
+	}
+	return nil
+}
+
+func putOff(now time.Time, by time.Duration) int64 { return now.Add(max(by, time.Second)).UnixMilli() }
 
 // Scheduled counts the open requests that are on the schedule, and tells when the first of them is due; the zero time where
 // there is none.
 func (r *Redis) Scheduled(ctx context.Context) (open int64, first time.Time, err error) {
-	calls := make([]scriptCall, 0, bucketCount)
+	pipe := r.client.Pipeline()
+	counts := make([]*redis.IntCmd, 0, bucketCount)
+	firsts := make([]*redis.ZSliceCmd, 0, bucketCount)
 	for bucket := range uint64(bucketCount) {
-		calls = append(calls, scriptCall{r.scripts.scheduleCount, []string{r.keys.schedule(bucket)}, nil})
+		counts = append(counts, pipe.ZCard(ctx, r.keys.schedule(bucket)))
+		firsts = append(firsts, pipe.ZRangeWithScores(ctx, r.keys.schedule(bucket), 0, 0))
 	}
-	replies, err := r.run(ctx, calls)
-	if err != nil {
+	if _, err := pipe.Exec(ctx); err != nil {
 		return 0, time.Time{}, fmt.Errorf("count the schedule: %w", unavailable(err))
 	}
-	for _, reply := range replies {
-		if len(reply) != 2 {
-			return 0, time.Time{}, fmt.Errorf("count the schedule: %w: an answer of %d fields", ErrCorrupt, len(reply))
-		}
-		count, countErr := strconv.ParseInt(reply[0], 10, 64)
-		due, dueErr := strconv.ParseInt(reply[1], 10, 64)
-		if err := errors.Join(countErr, dueErr); err != nil {
-			return 0, time.Time{}, fmt.Errorf("count the schedule: %w: %w", ErrCorrupt, err)
-		}
-		open += count
-		if at := fromMillis(due); !at.IsZero() && (first.IsZero() || at.Before(first)) {
-			first = at
+	for i := range counts {
+		open += counts[i].Val()
+		for _, z := range firsts[i].Val() {
+			if at := fromMillis(int64(z.Score)); first.IsZero() || at.Before(first) {
+				first = at
+			}
 		}
 	}
 	return open, first, nil
 }
 
-// TakeScheduled is Redis.TakeScheduled of a store that nobody shares: the interval does not matter.
-func (m *Memory) TakeScheduled(_ context.Context, limit int, _, again time.Duration) ([]string, error) {
+// Overdue is Redis.Overdue of a store that nobody shares: the interval does not matter.
+func (m *Memory) Overdue(_ context.Context, limit int, _ time.Duration) ([]string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now().UnixMilli()
@@ -79,14 +108,20 @@ func (m *Memory) TakeScheduled(_ context.Context, limit int, _, again time.Durat
 		return cmp.Or(cmp.Compare(m.schedule[a], m.schedule[b]), cmp.Compare(a, b))
 	})
 	taken := make(map[uint64]int)
-	var ids []string
-	for _, id := range due {
-		if taken[bucket(id)] == limit {
-			continue
-		}
+	return slices.DeleteFunc(due, func(id string) bool {
 		taken[bucket(id)]++
-		m.schedule[id] = now + max(again, time.Second).Milliseconds()
-		ids = append(ids, id)
+		return taken[bucket(id)] > limit
+	}), nil
+}
+
+// Postpone is Redis.Postpone.
+func (m *Memory) Postpone(_ context.Context, ids []string, by time.Duration) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, id := range ids {
+		if _, open := m.schedule[id]; open {
+			m.schedule[id] = putOff(m.now(), by)
+		}
 	}
-	return ids, nil
+	return nil
 }

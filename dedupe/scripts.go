@@ -16,7 +16,7 @@ var luaFiles embed.FS
 // scripts are the texts Redis runs, each with the common helpers in front.
 type scripts struct {
 	recordClaim, recordSettle, recordWait, recordRelease       *redis.Script
-	recordLook, scheduleTake, scheduleCount                    *redis.Script
+	recordLook                                                 *redis.Script
 	paymentAcquire, paymentSettle, paymentWait, paymentRelease *redis.Script
 	probe                                                      *redis.Script
 }
@@ -30,7 +30,7 @@ func loadScripts() (scripts, error) {
 	for name, into := range map[string]**redis.Script{
 		"record_claim": &s.recordClaim, "record_settle": &s.recordSettle,
 		"record_wait": &s.recordWait, "record_release": &s.recordRelease,
-		"record_look": &s.recordLook, "schedule_take": &s.scheduleTake, "schedule_count": &s.scheduleCount,
+		"record_look":     &s.recordLook,
 		"payment_acquire": &s.paymentAcquire, "payment_settle": &s.paymentSettle,
 		"payment_wait": &s.paymentWait, "payment_release": &s.paymentRelease,
 		"probe": &s.probe,
@@ -46,7 +46,7 @@ func loadScripts() (scripts, error) {
 
 func (s scripts) all() []*redis.Script {
 	return []*redis.Script{
-		s.recordClaim, s.recordSettle, s.recordWait, s.recordRelease, s.recordLook, s.scheduleTake, s.scheduleCount,
+		s.recordClaim, s.recordSettle, s.recordWait, s.recordRelease, s.recordLook,
 		s.paymentAcquire, s.paymentSettle, s.paymentWait, s.paymentRelease, s.probe,
 	}
 }

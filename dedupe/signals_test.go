@@ -1,6 +1,7 @@
 package dedupe
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -32,19 +33,25 @@ func (p play) look() refund.Sight {
 	return s
 }
 
-// takes what is scheduled, some time after the last taking.
-func (p play) takes() []string {
+// overdue tells what is due, some time after the last look, and puts it off.
+func (p play) overdue() []string {
 	p.t.Helper()
-	ids, err := p.TakeScheduled(p.t.Context(), 10, time.Millisecond, time.Hour)
-	if err != nil {
+	var ids []string
+	for range 2 { // the question may be repeated
+		var err error
+		if ids, err = p.Overdue(p.t.Context(), 10, time.Millisecond); err != nil {
+			p.t.Fatal(err)
+		}
+		p.lapse()
+	}
+	if err := p.Postpone(p.t.Context(), ids, time.Hour); err != nil {
 		p.t.Fatal(err)
 	}
 	slices.Sort(ids)
-	p.lapse()
 	return ids
 }
 
-// longAgo and never are due, and not, by every bench's clock.
+// longAgo and farOff are due, and not, by every clock.
 var (
 	longAgo = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 	farOff  = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -138,17 +145,17 @@ var signalScenarios = []scenario{
 			p.claims(q, refund.ClaimGranted)
 			p.waited(held(q, 1, map[string]time.Time{"a": longAgo, "b": farOff}[id]))
 		}
-		equal(p.t, p.takes(), []string{"a"})
-		equal(p.t, p.takes(), nil)
+		equal(p.t, p.overdue(), []string{"a"})
+		equal(p.t, p.overdue(), nil)
 		q := request("b", "t2", copyOf(1, 1, "r/0/1"))
 		p.claims(q, refund.ClaimGranted)
 		p.waited(held(q, 2, longAgo))
-		equal(p.t, p.takes(), []string{"b"})
+		equal(p.t, p.overdue(), []string{"b"})
 		q = request("c", "t2", copyOf(1, 1, "r/0/1"))
 		p.claims(q, refund.ClaimGranted)
 		p.waited(held(q, 2, longAgo))
 		p.settles(proven(q, "done"), "done")
-		equal(p.t, p.takes(), nil)
+		equal(p.t, p.overdue(), nil)
 	}},
 	{"a look crosses a request off the schedule whose record is gone", func(p play) {
 		p.port = p.bench.open(p.t, Config{OutcomeTTL: p.bench.brief / 2, TombstoneTTL: p.bench.brief})
@@ -157,11 +164,11 @@ var signalScenarios = []scenario{
 		p.waited(held(q, 1, longAgo))
 		p.lapse()
 		equal(p.t, p.look().State, refund.SightAbsent)
-		equal(p.t, p.takes(), nil)
+		equal(p.t, p.overdue(), nil)
 	}},
 }
 
-func TestOfSeveralWorkersOneTakesFromTheSchedule(t *testing.T) {
+func TestOfSeveralWorkersOneLooksForOverdueRequests(t *testing.T) {
 	t.Parallel()
 	p := newPlay(t, realBench(startServer(t).Addr)(t))
 	q := request("a", "t1")
@@ -171,17 +178,32 @@ func TestOfSeveralWorkersOneTakesFromTheSchedule(t *testing.T) {
 	if !ok {
 		t.Fatalf("store %T", p.port)
 	}
-	for i, want := range [][]string{{"a"}, nil, nil} {
-		ids, err := r.TakeScheduled(t.Context(), 10, time.Hour, time.Second)
+	for _, want := range [][]string{{"a"}, nil, nil} {
+		ids, err := r.Overdue(t.Context(), 10, time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}
 		equal(t, ids, want)
-		if i == 0 {
-			open, oldest, err := r.Scheduled(t.Context())
-			if err != nil || open != 1 || oldest.Before(time.Now().Add(-time.Minute)) {
-				t.Errorf("%d open since %v, %v", open, oldest, err)
-			}
+	}
+	for _, want := range []time.Time{longAgo, time.Now().Add(time.Hour)} {
+		open, first, err := r.Scheduled(t.Context())
+		if err != nil || open != 1 || first.Sub(want).Abs() > time.Minute {
+			t.Errorf("%d open, the first at %v, %v; want about %v", open, first, err, want)
+		}
+		if err := r.Postpone(t.Context(), []string{"a", "gone"}, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAScheduleThatCannotBeAskedIsUnavailable(t *testing.T) {
+	t.Parallel()
+	r := openRedis(t, Config{Addresses: []string{"127.0.0.1:1"}})
+	_, overdue := r.Overdue(t.Context(), 1, time.Second)
+	_, _, counted := r.Scheduled(t.Context())
+	for what, err := range map[string]error{"overdue": overdue, "count": counted, "postpone": r.Postpone(t.Context(), []string{"a"}, time.Second)} {
+		if !errors.Is(err, refund.ErrStoreUnavailable) {
+			t.Errorf("%s: %v", what, err)
 		}
 	}
 }

@@ -65,13 +65,9 @@ func (p Policy) lookAt(d decision, due, now time.Time) time.Time {
 //   - eftPay documents nothing. Its inquiries may not show yet what was sent (so a refund that may have been sent there begins
 //     one tier later), and a first send that was held back for want of an answer is what the customer waits for.
 func firstTier(gateway schemas.Gateway, code schemas.Code) int {
-	switch code {
-	case schemas.CodeThrottled, schemas.CodeAccountRejected:
+	pause := code == schemas.CodeThrottled || code == schemas.CodeAccountRejected
+	if pause || code == schemas.CodeUnknownOutcome && gateway == schemas.EftPay {
 		return 1
-	case schemas.CodeUnknownOutcome:
-		if gateway == schemas.EftPay {
-			return 1
-		}
 	}
 	return 0
 }

@@ -67,7 +67,7 @@ func (b *bundle) inReview(t *testing.T) {
 
 func (b *bundle) scheduled(t *testing.T) []string {
 	t.Helper()
-	ids, err := b.store.TakeScheduled(t.Context(), 10, time.Second, time.Minute)
+	ids, err := b.store.Overdue(t.Context(), 10, time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestANotifiedSuccessClosesAWaitingRefundWithoutACall(t *testing.T) {
 		b.runCopy(t, b.copyMessage(t))
 		wantEqual(t, "calls", []string{"refund"}, b.gateway.called())
 		wantEqual(t, "dead letters", 0, len(b.broker.on(refund.DeadLetters)))
-		wantEqual(t, "scheduled", nil, b.scheduled(t))
+		wantEqual(t, "scheduled", []string{}, b.scheduled(t))
 	})
 }
 
@@ -237,7 +237,7 @@ func TestALostCopyIsDrivenAgainBySignalAndTheOldCopyDiesWhenItTurnsUp(t *testing
 		b := setup(t)
 		b.pending(t)
 		lost := b.copyMessage(t)
-		wantEqual(t, "scheduled at once", nil, b.scheduled(t))
+		wantEqual(t, "scheduled at once", []string{}, b.scheduled(t))
 		pass(10*time.Second + lapseAfter + time.Second)
 		wantEqual(t, "scheduled", []string{"rf-1"}, b.scheduled(t))
 
@@ -290,7 +290,7 @@ func TestAContradictedRequestIsClosedToEveryAnswer(t *testing.T) {
 		b.gateway.inquiries = []answer{succeeded()}
 		b.run(t, b.message(t))
 		pass(30 * 24 * time.Hour)
-		wantEqual(t, "scheduled", nil, b.scheduled(t))
+		wantEqual(t, "scheduled", []string{}, b.scheduled(t))
 		b.notifying(t, succeeded().Result, nil)
 		b.runSignal(t, b.signalMessage(t, schemas.SignalNotification))
 		b.runSignal(t, b.signalMessage(t, schemas.SignalRedrive))

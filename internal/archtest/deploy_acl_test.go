@@ -128,9 +128,10 @@ func exercise(t *testing.T, store *dedupe.Redis) {
 	})
 	_, read := store.Claim(ctx, claim("rf-paid", "t4", 0))
 	_, looked := store.Look(ctx, "rf-paid")
-	_, taken := store.TakeScheduled(ctx, 1, time.Second, time.Second)
+	_, overdue := store.Overdue(ctx, 1, time.Second)
+	postponed := store.Postpone(ctx, []string{"rf-paid"}, time.Second)
 	_, _, counted := store.Scheduled(ctx)
-	if err := errors.Join(released, waited, declined, settled, read, looked, taken, counted); err != nil {
+	if err := errors.Join(released, waited, declined, settled, read, looked, overdue, postponed, counted); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -116,8 +116,8 @@ func (s *cutStack) run(t *testing.T, cmd schemas.Command) []schemas.Status {
 					t.Fatalf("%s: published %s: %v", cmd.RequestID, e.Value, err)
 				}
 				told = append(told, out.Status)
-			case refund.DeadLetters:
-				t.Fatalf("%s: a dead letter: %v", cmd.RequestID, e.Headers)
+			case refund.DeadLetters, refund.Signals:
+				t.Fatalf("%s: a dead letter or a signal: %v", cmd.RequestID, e.Headers)
 			}
 		}
 		if done {

@@ -16,8 +16,7 @@ import (
 const (
 	// watchInterval is how often the fleet looks for open requests that are overdue.
 	watchInterval = 10 * time.Second
-	// watchAgain is when a request is taken again that was taken and is still overdue: its signal was lost, or stands in
-	// line.
+	// watchAgain is when a request is signalled again that was signalled and is still overdue: its signal stands in line.
 	watchAgain = 10 * time.Minute
 	// watchLimit is how many requests one look takes from each of the store's buckets.
 	watchLimit = 16
@@ -25,8 +24,9 @@ const (
 
 // schedule is what the watchdog asks of the store.
 type schedule interface {
-	TakeScheduled(ctx context.Context, limit int, interval, again time.Duration) ([]string, error)
-	Scheduled(ctx context.Context) (open int64, oldest time.Time, err error)
+	Overdue(ctx context.Context, limit int, interval time.Duration) ([]string, error)
+	Postpone(ctx context.Context, ids []string, by time.Duration) error
+	Scheduled(ctx context.Context) (open int64, first time.Time, err error)
 }
 
 type publisher interface {
@@ -80,7 +80,7 @@ func (w *watchdog) Run(ctx context.Context) error {
 }
 
 func (w *watchdog) look(ctx context.Context) error {
-	ids, err := w.store.TakeScheduled(ctx, watchLimit, watchInterval, watchAgain)
+	ids, err := w.store.Overdue(ctx, watchLimit, watchInterval)
 	if err != nil {
 		return err
 	}
@@ -99,15 +99,19 @@ func (w *watchdog) look(ctx context.Context) error {
 		if err := w.publisher.Publish(ctx, events...); err != nil {
 			return fmt.Errorf("redrive %d requests: %w", len(events), err)
 		}
+		// Only now: whoever dies before has taken nothing off the schedule.
+		if err := w.store.Postpone(ctx, ids, watchAgain); err != nil {
+			return err
+		}
 		w.log.Info().Int("requests", len(events)).Msg("open requests that were not looked at in time are driven again")
 	}
-	open, oldest, err := w.store.Scheduled(ctx)
+	open, first, err := w.store.Scheduled(ctx)
 	if err != nil {
 		return err
 	}
 	w.open.Set(float64(open))
 	w.overdue.Set(0)
-	if late := time.Since(oldest); !oldest.IsZero() && late > 0 {
+	if late := time.Since(first); !first.IsZero() && late > 0 {
 		w.overdue.Set(late.Seconds())
 	}
 	return nil

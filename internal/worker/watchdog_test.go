@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -25,11 +26,13 @@ type fakeSchedule struct {
 	err   error
 	asked int
 	since time.Time
+	// postponed are all that were put off.
+	postponed []string
 }
 
 var _ schedule = (*fakeSchedule)(nil)
 
-func (f *fakeSchedule) TakeScheduled(context.Context, int, time.Duration, time.Duration) ([]string, error) {
+func (f *fakeSchedule) Overdue(context.Context, int, time.Duration) ([]string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.asked++
@@ -39,6 +42,16 @@ func (f *fakeSchedule) TakeScheduled(context.Context, int, time.Duration, time.D
 	list := f.lists[0]
 	f.lists = f.lists[1:]
 	return list, nil
+}
+
+func (f *fakeSchedule) Postpone(_ context.Context, ids []string, by time.Duration) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if by != watchAgain {
+		return fmt.Errorf("test: put off by %v", by)
+	}
+	f.postponed = append(f.postponed, ids...)
+	return nil
 }
 
 func (f *fakeSchedule) Scheduled(context.Context) (int64, time.Time, error) { return 7, f.since, nil }
@@ -105,6 +118,9 @@ func TestWhatIsOverdueIsDrivenAgainBySignal(t *testing.T) {
 		if got := strings.Join(ids, " "); got != "rf-1 rf-2 rf-3" {
 			t.Errorf("driven: %s", got)
 		}
+		if got := strings.Join(b.schedule.postponed, " "); got != "rf-1 rf-2 rf-3" {
+			t.Errorf("put off: %s", got)
+		}
 		if open, late := testutil.ToFloat64(b.open), testutil.ToFloat64(b.overdue); open != 7 || late < 3600 || late > 3700 {
 			t.Errorf("%v open, overdue %v s", open, late)
 		}
@@ -145,6 +161,9 @@ func TestTheWatchdogGoesOnAfterAStoreOrABrokerThatFails(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := setupWatchdog(t, tc.schedule, tc.publisher)
 				after(3 * watchInterval)
+				if len(b.schedule.postponed) > 0 {
+					t.Errorf("put off without a signal: %v", b.schedule.postponed)
+				}
 				if b.schedule.asked < 3 || !strings.Contains(b.log.String(), "test: away") {
 					t.Errorf("asked %d times; log %s", b.schedule.asked, b.log)
 				}
