@@ -1,8 +1,6 @@
 package antom
 
 import (
-	"crypto/rand"
-	"crypto/rsa"
 	"io"
 	"maps"
 	"net/http"
@@ -17,11 +15,6 @@ import (
 // never absent.
 func TestAnAnswerCutAnywhereIsNeverFinal(t *testing.T) {
 	t.Parallel()
-	// Every call costs a signature; with a short key on both sides, eight times less.
-	small, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // it guards nothing
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, tc := range []struct {
 		name, body string
 		inquire    bool
@@ -41,13 +34,12 @@ func TestAnAnswerCutAnywhereIsNeverFinal(t *testing.T) {
 			if tc.inquire {
 				path = productionAPI + inquiryPath
 			}
-			head := signedHeader(t, small, path, []byte(tc.body))
+			head := signedHeader(t, shortKeyPair(), path, []byte(tc.body))
 			s := cuttest.New(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				maps.Copy(w.Header(), head)
 				_, _ = io.WriteString(w, tc.body)
 			}))
-			c := newClient(t, testConfig(t, s.URL))
-			c.signer.Store(&signer{clientID: ourClientID, keyVersion: DefaultKeyVersion, keys: keys{private: small, public: []*rsa.PublicKey{&small.PublicKey}}})
+			c := newQuickClient(t, s.URL)
 			call := c.Refund
 			if tc.inquire {
 				call = c.Inquire
