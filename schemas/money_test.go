@@ -3,12 +3,14 @@ package schemas
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"strconv"
 	"testing"
 
 	"github.com/Rhymond/go-money"
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 )
 
 // TestTheExponentsAreThoseOfISO4217 compares with the minor units of ISO 4217, list one, typed from the standard.
@@ -123,6 +125,66 @@ func FuzzParseMinor(f *testing.F) {
 		}
 		if minor < 1 || minor > maxMinor || strconv.FormatInt(minor, 10) != digits {
 			t.Fatalf("%q is read as %d", digits, minor)
+		}
+	})
+}
+
+// currencies are all codes of the contract, found by asking for every one that three letters can make.
+func currencies() []string {
+	var codes []string
+	for n := range 26 * 26 * 26 {
+		code := string([]byte{'A' + byte(n/676), 'A' + byte(n/26%26), 'A' + byte(n%26)})
+		if ValidCurrency(code) {
+			codes = append(codes, code)
+		}
+	}
+	return codes
+}
+
+// Money that is written is read back as the same, in every currency: by itself, and as part of a command, which is read
+// by another reader.
+func TestMoneyGoesBothWaysInEveryCurrency(t *testing.T) {
+	t.Parallel()
+	codes := currencies()
+	if len(codes) < 150 {
+		t.Fatalf("only %d currencies", len(codes))
+	}
+	cmd, err := DecodeCommand(golden(t, "accepted")["minimal"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	bothWays := func(m Money) error {
+		raw, err := json.Marshal(m)
+		if want := `{"currency":"` + m.Currency + `","value":"` + strconv.FormatInt(m.Minor, 10) + `"}`; err != nil || string(raw) != want {
+			return fmt.Errorf("%s is written as %s: %w", m, raw, err)
+		}
+		var back Money
+		if err := json.Unmarshal(raw, &back); err != nil || back != m {
+			return fmt.Errorf("%s is read as %s: %w", raw, back, err)
+		}
+		c := cmd
+		c.Amount, c.OriginalAmount = m, &m
+		whole, err := json.Marshal(c)
+		if err != nil {
+			return err
+		}
+		again, err := DecodeCommand(whole)
+		if err != nil || again.Amount != m || *again.OriginalAmount != m {
+			return fmt.Errorf("%s is read as %s: %w", whole, again.Amount, err)
+		}
+		return nil
+	}
+	for _, code := range codes {
+		for _, minor := range []int64{1, 9, 10, 99, 100, 1001, maxMinor - 1, maxMinor} {
+			if err := bothWays(Money{minor, code}); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		m := Money{rapid.Int64Range(1, maxMinor).Draw(rt, "minor"), rapid.SampledFrom(codes).Draw(rt, "currency")}
+		if err := bothWays(m); err != nil {
+			rt.Fatal(err)
 		}
 	})
 }

@@ -239,3 +239,28 @@ func FuzzDecodeOutcome(f *testing.F) {
 		}
 	})
 }
+
+func FuzzDecodeRejection(f *testing.F) {
+	for _, folder := range []string{"outcomes", "rejections"} {
+		for _, raw := range golden(f, folder) {
+			f.Add(raw)
+		}
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		r, err := DecodeRejection(raw)
+		if err != nil {
+			if _, ok := errors.AsType[*DecodeError](err); !ok {
+				t.Fatalf("%v is no DecodeError", err)
+			}
+			return
+		}
+		encoded, err := EncodeRejection(r)
+		if err != nil {
+			t.Fatalf("what is read cannot be written: %v", err)
+		}
+		again, err := DecodeRejection(encoded)
+		if diff := cmp.Diff(r, again); err != nil || diff != "" {
+			t.Fatalf("%v (-first +again):\n%s", err, diff)
+		}
+	})
+}
