@@ -26,6 +26,17 @@ func (k keys) payment(ref refund.PaymentRef) string { return k.tagged(paymentNam
 
 func (k keys) layout() string { return k.prefix + ":layout" }
 
+func (k keys) epoch(bucket uint64) string { return k.ofBucket(bucket, ":epoch") }
+func (k keys) beat(bucket uint64) string  { return k.ofBucket(bucket, ":beat") }
+
+// lock and done belong to the refill: who is at it, and how far a refill of that name has come.
+func (k keys) lock() string            { return k.prefix + ":rebuild" }
+func (k keys) done(name string) string { return k.prefix + ":rebuild:" + name }
+
+func (k keys) ofBucket(bucket uint64, name string) string {
+	return "{" + k.prefix + ":b" + strconv.FormatUint(bucket, 10) + "}" + name
+}
+
 func (k keys) tagged(id string, kind byte) string {
 	key := make([]byte, 0, len(k.prefix)+len(id)+12)
 	key = append(key, '{')

@@ -21,6 +21,9 @@ type Memory struct {
 	records  map[string]*memoryRecord
 	outcomes map[string]memoryOutcome
 	payments map[string]*memoryPayment
+	// forgotten: nothing is claimed, settled or put aside before NewEpoch.
+	forgotten bool
+	epoch     refund.Epoch
 }
 
 var _ backend = (*Memory)(nil)
@@ -76,6 +79,9 @@ func (m *Memory) exchange(ctx context.Context, payment *paymentCall, record *rec
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now().UnixMilli()
+	if m.forgotten && asksTrust(payment, record) {
+		return paymentAnswer{found: foundForgot}, recordAnswer{found: foundForgot}, nil
+	}
 	var err error
 	if payment != nil {
 		if pay, err = m.onPayment(*payment, now); err != nil {
@@ -84,6 +90,7 @@ func (m *Memory) exchange(ctx context.Context, payment *paymentCall, record *rec
 	}
 	if record != nil {
 		rec, err = m.onRecord(*record, now)
+		rec.epoch = m.epoch
 	}
 	return pay, rec, err
 }

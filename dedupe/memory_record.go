@@ -74,7 +74,13 @@ func digested(prints []refund.Fingerprint) []refund.Fingerprint {
 }
 
 // compare is "" when the record carries one of the fingerprints, else what a claim has found.
-func (r *memoryRecord) compare(prints []refund.Fingerprint) string {
+func (r *memoryRecord) compare(prints []refund.Fingerprint, payment refund.PaymentRef) string {
+	if r.print.Version == unprinted {
+		if r.payment == paymentDigest(payment) {
+			return ""
+		}
+		return foundConflict
+	}
 	for _, p := range digested(prints) {
 		if p.Version != r.print.Version {
 			continue
@@ -127,7 +133,7 @@ func (m *Memory) claimRecord(req refund.ClaimRequest, now int64) recordAnswer {
 			maybeSent: req.Copy, account: req.Account, gatewayKey: req.GatewayKey, firstSeen: first,
 		})
 	}
-	if found := old.compare(req.Fingerprints); found != "" {
+	if found := old.compare(req.Fingerprints, req.Payment); found != "" {
 		return old.answer(found, now)
 	}
 	next := *old
@@ -142,7 +148,7 @@ func (m *Memory) claimRecord(req refund.ClaimRequest, now int64) recordAnswer {
 		return old.answer(foundReview, now)
 	case memoryWaiting:
 		if req.Hop < old.hop {
-			if !req.Copy || req.Via == old.via {
+			if !req.Copy || req.Via == old.via || old.via == "" {
 				return old.answer(foundHere, now)
 			}
 			return old.answer(foundWaiting, now)
@@ -206,7 +212,7 @@ func (m *Memory) settleRecord(req refund.SettleRequest, now int64) recordAnswer 
 		state: memorySettled, print: old.print, payment: old.payment, hop: old.hop, attempt: old.attempt,
 		firstSeen: old.firstSeen, refundID: old.refundID, status: req.Status, code: req.Code,
 	}
-	if req.Proof && old.compare(req.Claim.Fingerprints) != "" {
+	if req.Proof && old.compare(req.Claim.Fingerprints, req.Claim.Payment) != "" {
 		next.print, next.payment = digested(req.Claim.Fingerprints)[0], paymentDigest(req.Claim.Payment)
 	}
 	if req.GatewayRefundID != "" {

@@ -17,6 +17,8 @@ var luaFiles embed.FS
 type scripts struct {
 	recordClaim, recordSettle, recordWait, recordRelease       *redis.Script
 	paymentAcquire, paymentSettle, paymentWait, paymentRelease *redis.Script
+	recordRestore, paymentRestore                              *redis.Script
+	epochBeat, epochSwap, lockKeep                             *redis.Script
 }
 
 func loadScripts() (scripts, error) {
@@ -30,6 +32,8 @@ func loadScripts() (scripts, error) {
 		"record_wait": &s.recordWait, "record_release": &s.recordRelease,
 		"payment_acquire": &s.paymentAcquire, "payment_settle": &s.paymentSettle,
 		"payment_wait": &s.paymentWait, "payment_release": &s.paymentRelease,
+		"record_restore": &s.recordRestore, "payment_restore": &s.paymentRestore,
+		"epoch_beat": &s.epochBeat, "epoch_swap": &s.epochSwap, "lock_keep": &s.lockKeep,
 	} {
 		text, err := luaFiles.ReadFile(name + ".lua")
 		if err != nil {
@@ -44,6 +48,7 @@ func (s scripts) all() []*redis.Script {
 	return []*redis.Script{
 		s.recordClaim, s.recordSettle, s.recordWait, s.recordRelease,
 		s.paymentAcquire, s.paymentSettle, s.paymentWait, s.paymentRelease,
+		s.recordRestore, s.paymentRestore, s.epochBeat, s.epochSwap, s.lockKeep,
 	}
 }
 
@@ -73,19 +78,19 @@ func (r *Redis) recordScript(c recordCall) scriptCall {
 	switch {
 	case c.claim != nil:
 		q := c.claim
-		return scriptCall{r.scripts.recordClaim, []string{r.keys.record(q.RequestID), r.keys.outcome(q.RequestID)}, withFingerprints([]any{
+		return scriptCall{r.scripts.recordClaim, []string{r.keys.record(q.RequestID), r.keys.outcome(q.RequestID), r.keys.epoch(bucket(q.RequestID))}, withFingerprints([]any{
 			escape(q.Token), q.Lease.Milliseconds(), r.cfg.MaxLease.Milliseconds(), ttl, q.Hop, flag(q.Copy), q.Attempt,
 			millis(q.FirstSeen), escape(q.Via), escape(q.Account), escape(q.GatewayKey), paymentDigest(q.Payment), maxTakeovers,
 		}, q.Fingerprints)}
 	case c.settle != nil:
 		q := c.settle
-		return scriptCall{r.scripts.recordSettle, []string{r.keys.record(q.RequestID), r.keys.outcome(q.RequestID)}, withFingerprints([]any{
+		return scriptCall{r.scripts.recordSettle, []string{r.keys.record(q.RequestID), r.keys.outcome(q.RequestID), r.keys.epoch(bucket(q.RequestID))}, withFingerprints([]any{
 			escape(q.Token), flag(q.Proof), ttl, outcomeTTL, q.Outcome, escape(string(q.Status)), escape(string(q.Code)),
 			escape(q.GatewayRefundID), millis(q.Claim.FirstSeen), q.Claim.Hop, q.Claim.Attempt, paymentDigest(q.Claim.Payment),
 		}, q.Claim.Fingerprints)}
 	case c.wait != nil:
 		q := c.wait
-		return scriptCall{r.scripts.recordWait, []string{r.keys.record(q.RequestID)}, []any{
+		return scriptCall{r.scripts.recordWait, []string{r.keys.record(q.RequestID), r.keys.epoch(bucket(q.RequestID))}, []any{
 			escape(q.Token), q.Hop, q.Attempt, flag(q.MaybeSent), escape(string(q.Code)), millis(q.Due),
 			escape(q.GatewayRefundID), escape(q.Via), flag(q.Review), ttl,
 		}}
@@ -100,7 +105,7 @@ func (r *Redis) paymentScript(c paymentCall) scriptCall {
 	token := escape(c.token)
 	switch {
 	case c.acquire != nil:
-		return scriptCall{r.scripts.paymentAcquire, key, []any{
+		return scriptCall{r.scripts.paymentAcquire, append(key, r.keys.epoch(bucket(paymentName(c.ref)))), []any{
 			token, c.requestID, c.acquire.lease.Milliseconds(), r.cfg.MaxLease.Milliseconds(), ttl, c.ref.Minor, c.ref.OriginalMinor,
 			c.acquire.mode,
 		}}
