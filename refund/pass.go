@@ -26,7 +26,14 @@ func (p *Processor) granted(ctx context.Context, message *input, acct Account, c
 		}
 		acct = frozen
 	}
-	if code, detail := p.refusal(in, acct, c); code != "" {
+	unsure := p.doubtOf(in, acct, c.Claim)
+	code, detail := p.refusal(in, acct, c)
+	if unsure.adopts(code, acct) {
+		// What may have been sent is never refused, and past the window in which a repeat is safe it is only inquired.
+		c.Record.MaybeSent, c.Record.FirstSeen, code = true, unsure.sentAfter, ""
+		rec = c.Record
+	}
+	if code != "" {
 		return p.settle(ctx, in, c, decision{
 			next: nextSettle, status: schemas.Failed, code: code, attempt: rec.Attempt,
 			result: Result{Verdict: NotSent, Detail: detail},
@@ -42,14 +49,17 @@ func (p *Processor) granted(ctx context.Context, message *input, acct Account, c
 		return true, errors.Join(p.release(ctx, in, c), fmt.Errorf("refund %s: %w", in.cmd.RequestID, context.Cause(ctx)))
 	}
 
-	ev, err := p.consult(ctx, acct, in, c)
+	ev, err := p.consult(ctx, acct, in, c, unsure)
 	if err != nil {
 		return true, errors.Join(p.release(ctx, in, c), fmt.Errorf("refund %s: %w", in.cmd.RequestID, err))
 	}
 	d := decide(situation{
 		maybeSent: rec.MaybeSent, hop: rec.Hop, attempt: rec.Attempt, age: c.Now.Sub(rec.FirstSeen),
-		resendWindow: acct.ResendWindow, evidence: ev,
+		resendWindow: acct.ResendWindow, doubt: unsure, evidence: ev,
 	}, p.cfg.Policy)
+	if unsure.doubtful && !ev.sent && !d.maybeSent {
+		c.Record.FirstSeen = unsure.known // no inquiry has let it go, so its copy must carry the doubt on
+	}
 	p.raise(in, acct, ev)
 	finish := p.wait
 	if d.next == nextSettle {
@@ -85,16 +95,16 @@ func (p *Processor) refusal(in input, acct Account, c claimed) (schemas.Code, st
 // safe, then a confirming inquiry where the answer calls for one. The calls outlive ctx, because an answer that is on
 // its way must not be dropped; each has its own timeout, and all end inside the lease. But no new call is begun once ctx
 // has ended: the error then is its cause, and nothing was sent in this pass.
-func (p *Processor) consult(ctx context.Context, acct Account, in input, c claimed) (evidence, error) {
+func (p *Processor) consult(ctx context.Context, acct Account, in input, c claimed, unsure doubt) (evidence, error) {
 	calls, cancel := context.WithDeadline(context.WithoutCancel(ctx), c.started.Add(p.cfg.Lease-SettleAllowance))
 	defer cancel()
 
 	var ev evidence
 	req := in.request(c.Claim)
 	maybeSent := c.Record.MaybeSent
-	if maybeSent || acct.InquireFirst {
+	if maybeSent || acct.InquireFirst || unsure.doubtful {
 		ev.asked, ev.before = true, p.call(calls, acct, "inquire", acct.Client.Inquire, req)
-		if !maySend(acct, in, c, ev.before) {
+		if unsure.quarantined || !maySend(acct, in, c, ev.before) {
 			return ev, nil
 		}
 		if ctx.Err() != nil {
@@ -102,7 +112,7 @@ func (p *Processor) consult(ctx context.Context, acct Account, in input, c claim
 		}
 	}
 	ev.sent, ev.send = true, p.call(calls, acct, "refund", acct.Client.Refund, req)
-	if confirm := ev.send.InquireNow || ev.send.Verdict == Declined && maybeSent; confirm && ctx.Err() == nil {
+	if confirm := ev.send.InquireNow || ev.send.Verdict == Declined && (maybeSent || unsure.running); confirm && ctx.Err() == nil {
 		// By our own key, not by the gateway's new ID: so soon after the send, "not found" must stay a plain absence.
 		ev.confirmed, ev.after = true, p.call(calls, acct, "inquire", acct.Client.Inquire, req)
 	}

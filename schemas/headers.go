@@ -29,6 +29,9 @@ const (
 	HeaderAccount    = "refund-account"
 	HeaderGatewayKey = "refund-gateway-key"
 	HeaderReplayed   = "refund-replayed"
+	// HeaderFingerprint stands only on outcomes; see [Memo].
+	HeaderFingerprint = "refund-fingerprint"
+
 	HeaderCause      = "refund-cause"
 	HeaderDetail     = "refund-detail"
 )
