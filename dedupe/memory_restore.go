@@ -59,7 +59,7 @@ func (m *Memory) restore(e Remembered, count *Restored) {
 		return
 	}
 	old := m.record(e.RequestID, now.UnixMilli())
-	restored := old == nil || old.state != memorySettled && (e.final() || old.hop < e.Hop)
+	restored := old == nil || old.state != memorySettled && (e.Final() || old.hop < e.Hop)
 	if !restored {
 		count.Kept++
 	} else {
@@ -73,7 +73,7 @@ func (m *Memory) restore(e Remembered, count *Restored) {
 				next.firstSeen = min(next.firstSeen, old.firstSeen)
 			}
 		}
-		if e.final() {
+		if e.Final() {
 			next.state, next.status, next.code = memorySettled, e.Status, e.Code
 			if outcomeLeft > 0 {
 				m.outcomes[e.RequestID] = memoryOutcome{value: bytes.Clone(e.Outcome), expires: now.Add(outcomeLeft).UnixMilli()}

@@ -32,7 +32,8 @@ type Remembered struct {
 	Outcome []byte
 }
 
-func (m Remembered) final() bool { return m.Status != schemas.RetryPending }
+// Final says that the event ends its request.
+func (m Remembered) Final() bool { return m.Status != schemas.RetryPending }
 
 // unprinted stands in records for the fingerprint of an event without one; common.lua calls it NO_FINGERPRINT.
 const unprinted = 0
@@ -79,9 +80,9 @@ func (r Restored) Records() int { return r.Settled + r.Tombstones + r.Waiting + 
 
 func (r *Restored) count(m Remembered, outcomeLeft time.Duration) {
 	switch {
-	case m.final() && outcomeLeft == 0:
+	case m.Final() && outcomeLeft == 0:
 		r.Tombstones++
-	case m.final():
+	case m.Final():
 		r.Settled++
 	case m.review():
 		r.Review++
@@ -160,7 +161,7 @@ func (r *Redis) Restore(ctx context.Context, events []Remembered) (Restored, err
 func (r *Redis) restoreScript(m Remembered, record, outcome time.Duration) scriptCall {
 	state := "w"
 	switch {
-	case m.final():
+	case m.Final():
 		state = stateSettled
 	case m.review():
 		state = "r"

@@ -85,7 +85,7 @@ func exercise(t *testing.T, store *dedupe.Redis) {
 	ctx := t.Context()
 	report, checked := store.CheckServer(ctx)
 	_, pressed := store.MemoryPressure(ctx)
-	if err := errors.Join(store.Init(ctx), checked, pressed, store.Probe(ctx), store.Ping(ctx)); err != nil {
+	if err := errors.Join(store.Init(ctx), store.FirstEpochs(ctx), checked, pressed, store.Probe(ctx), store.Ping(ctx)); err != nil {
 		t.Fatal(err)
 	}
 	for _, warning := range report.Warnings {
@@ -127,7 +127,26 @@ func exercise(t *testing.T, store *dedupe.Redis) {
 		RequestID: paid.RequestID, Token: "t3", Status: schemas.Success, Code: schemas.CodeRefunded, Outcome: []byte("{}"), Proof: true, Claim: paid,
 	})
 	_, read := store.Claim(ctx, claim("rf-paid", "t4", 0))
-	if err := errors.Join(released, waited, declined, settled, read); err != nil {
+	_, beaten := store.LastBeat(ctx)
+	if err := errors.Join(released, waited, declined, settled, read, beaten, store.Beat(ctx), store.Remembers(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	refill(t, store)
+}
+
+// refill puts back one outcome, as after a flush.
+func refill(t *testing.T, store *dedupe.Redis) {
+	t.Helper()
+	ctx := t.Context()
+	refill, err := store.BeginRebuild(ctx, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, restored := store.Restore(ctx, []dedupe.Remembered{{
+		RequestID: "rf-back", Payment: refund.PaymentRef{Gateway: schemas.Antom, PaymentID: "pay-back", Minor: 100},
+		Status: schemas.Failed, Code: schemas.CodeRefundFailed, OccurredAt: time.Now(), Outcome: []byte("{}"),
+	}})
+	if err := errors.Join(restored, refill.Keep(ctx), refill.Finish(ctx), refill.Close(ctx)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -19,8 +19,9 @@ import (
 // askTimeout bounds init and check: both are run by people and pipelines that would rather have an answer than wait.
 const askTimeout = 30 * time.Second
 
-// Init creates the topics that are missing and writes the layout of the records to Redis. It is safe to repeat; nothing
-// that exists is altered, and a layout of another build is refused with an *UnfitError.
+// Init creates the topics that are missing, writes the layout of the records to Redis, and begins its first epoch unless
+// the results topic shows that there is a history. It is safe to repeat; nothing that exists is altered, and a layout of
+// another build is refused with an *UnfitError.
 func Init(ctx context.Context, cfg config.Config, log zerolog.Logger, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -52,6 +53,9 @@ func Init(ctx context.Context, cfg config.Config, log zerolog.Logger, out io.Wri
 		redisErr = &UnfitError{Err: redisErr}
 	}
 	if err := errors.Join(kafkaErr, redisErr); err != nil {
+		return fmt.Errorf("init: %w", err)
+	}
+	if err := beginEpochs(ctx, conn, topics, store, out); err != nil {
 		return fmt.Errorf("init: %w", err)
 	}
 	return nil

@@ -19,6 +19,7 @@ import (
 type fakeStore struct {
 	mu       sync.Mutex
 	err      error
+	forgot   error
 	used     float64
 	usedErr  error
 	lookedAt int
@@ -31,6 +32,12 @@ func (f *fakeStore) Probe(context.Context) error {
 	defer f.mu.Unlock()
 	f.lookedAt++
 	return f.err
+}
+
+func (f *fakeStore) Remembers(context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.forgot
 }
 
 func (f *fakeStore) MemoryPressure(context.Context) (float64, error) {

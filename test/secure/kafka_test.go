@@ -174,7 +174,6 @@ func TestAMissingRightOnATopicIsFoundByCheckAndEndsRun(t *testing.T) {
 		"read the commands":        {".commands", kafkago.ACLOperationTypeRead},
 		"read the backfill":        {".commands.backfill", kafkago.ACLOperationTypeRead},
 		"see the signals":          {".signals", kafkago.ACLOperationTypeDescribe},
-		"write the results":        {".results", kafkago.ACLOperationTypeWrite},
 		"write the dead letters":   {".deadletters", kafkago.ACLOperationTypeWrite},
 		"settings of the commands": {".commands", kafkago.ACLOperationTypeDescribeConfigs},
 		"settings of a retry tier": {".retry.", kafkago.ACLOperationTypeDescribeConfigs},
@@ -202,6 +201,7 @@ func TestWorkThatMissesARightWaitsForIt(t *testing.T) {
 		"join the group of the retries": {".", kafkago.ACLOperationTypeRead, []string{"could not join the group", "Group Authorization Failed"}},
 		"read a retry tier":             {".retry.", kafkago.ACLOperationTypeRead, []string{"Topic Authorization Failed"}},
 		"write a retry tier":            {".retry.", kafkago.ACLOperationTypeWrite, []string{"trying again", "Topic Authorization Failed"}},
+		"write the results":             {".results", kafkago.ACLOperationTypeWrite, []string{"trying again", "Topic Authorization Failed"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
