@@ -45,7 +45,7 @@ type epoch struct {
 func parseEpoch(raw string) epoch {
 	words := strings.SplitN(raw, " ", 5)
 	switch {
-	case len(words) == 5 && words[0] == stateEpoch:
+	case len(words) == 5 && words[0] == stateEpoch && (words[4] == "0" || words[4] == "1"):
 		began, beganErr := strconv.ParseInt(words[2], 10, 64)
 		since, sinceErr := strconv.ParseInt(words[3], 10, 64)
 		if errors.Join(beganErr, sinceErr) == nil {
@@ -126,7 +126,7 @@ func (r *Redis) Remembers(ctx context.Context) error {
 		unavailable(ErrForgot), bucketCount, report.Missing, report.Other, report.Refilling)
 }
 
-// beatPieces bounds how many scripts one pipeline brings, so that other clients are not held up for long.
+// pieceSize bounds how many scripts one pipeline brings, so that other clients are not held up for long.
 const pieceSize = 128
 
 // Beat marks the time in every bucket that has not forgotten. After a failover or a restart the newest mark that is
