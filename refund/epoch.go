@@ -31,6 +31,8 @@ type doubt struct {
 	// quarantined: running, and the gateway promises nothing about repeats. Only inquiries are made, and a pass that
 	// finds nothing counts for nothing.
 	quarantined bool
+	// refused: our own side would refuse the request if it were certain that it was never sent. It is not sent now either.
+	refused bool
 	// left is for how long it goes on running.
 	left time.Duration
 	// known is since when the request is known, by its message or its record.

@@ -30,7 +30,7 @@ func (p *Processor) granted(ctx context.Context, message *input, acct Account, c
 	code, detail := p.refusal(in, acct, c)
 	if unsure.adopts(code, acct) {
 		// What may have been sent is never refused, and past the window in which a repeat is safe it is only inquired.
-		c.Record.MaybeSent, c.Record.FirstSeen, code = true, unsure.sentAfter, ""
+		c.Record.MaybeSent, c.Record.FirstSeen, unsure.refused, code = true, unsure.sentAfter, code != "", ""
 		rec = c.Record
 	}
 	if code != "" {
@@ -104,7 +104,7 @@ func (p *Processor) consult(ctx context.Context, acct Account, in input, c claim
 	maybeSent := c.Record.MaybeSent
 	if maybeSent || acct.InquireFirst || unsure.doubtful {
 		ev.asked, ev.before = true, p.call(calls, acct, "inquire", acct.Client.Inquire, req)
-		if unsure.quarantined || !maySend(acct, in, c, ev.before) {
+		if unsure.quarantined || unsure.refused || !maySend(acct, in, c, ev.before) {
 			return ev, nil
 		}
 		if ctx.Err() != nil {

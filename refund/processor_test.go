@@ -243,7 +243,7 @@ type claims interface {
 func (b *bundle) processorOn(t *testing.T, acct refund.Account, store claims) *refund.Processor {
 	t.Helper()
 	p, err := refund.New(refund.Config{
-		Lease: lease, GatewayTimeout: 15 * time.Second, Grace: grace, Source: "/test",
+		Lease: lease, GatewayTimeout: 15 * time.Second, Settling: time.Minute, Grace: grace, Source: "/test",
 		Policy: refund.Policy{Tiers: []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute, time.Hour}, Horizon: 24 * time.Hour},
 	}, oneAccount{acct}, store, b.broker, zerolog.New(io.Discard), refund.NewMetrics(prometheus.NewRegistry()))
 	if err != nil {
