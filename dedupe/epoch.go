@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -126,8 +127,9 @@ func (r *Redis) Remembers(ctx context.Context) error {
 		unavailable(ErrForgot), bucketCount, report.Missing, report.Other, report.Refilling)
 }
 
-// pieceSize bounds how many scripts one pipeline brings, so that other clients are not held up for long.
-const pieceSize = 128
+// pieceSize bounds how much one pipeline brings, so that other clients are not held up for long, and the answer comes
+// well within ioTimeout.
+const pieceSize = 32
 
 // Beat marks the time in every bucket that has not forgotten. After a failover or a restart the newest mark that is
 // still there says up to when nothing is missing: a server's writes reach its append-only file and its replicas in
@@ -163,14 +165,20 @@ func (r *Redis) FirstEpochs(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	pipe := r.client.Pipeline()
+	var missing []uint64
 	for b := range uint64(bucketCount) {
 		if seen[b].raw == "" {
-			pipe.SetNX(ctx, r.keys.epoch(b), firstEpoch(seen[b].server, time.Now()), 0)
+			missing = append(missing, b)
 		}
 	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return fmt.Errorf("begin the first epoch: %w", unavailable(err))
+	for piece := range slices.Chunk(missing, pieceSize) {
+		pipe := r.client.Pipeline()
+		for _, b := range piece {
+			pipe.SetNX(ctx, r.keys.epoch(b), firstEpoch(seen[b].server, time.Now()), 0)
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			return fmt.Errorf("begin the first epoch: %w", unavailable(err))
+		}
 	}
 	return nil
 }
@@ -188,10 +196,13 @@ func (r *Redis) look(ctx context.Context) ([]sight, error) {
 	var mu sync.Mutex
 	for node, buckets := range nodes {
 		wait.Go(func() {
-			if err := r.lookAt(ctx, node, buckets, seen); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				errs = append(errs, fmt.Errorf("look at the epochs of %s: %w", node.Options().Addr, unavailable(err)))
+			for piece := range slices.Chunk(buckets, pieceSize) {
+				if err := r.lookAt(ctx, node, piece, seen); err != nil {
+					mu.Lock()
+					defer mu.Unlock()
+					errs = append(errs, fmt.Errorf("look at the epochs of %s: %w", node.Options().Addr, unavailable(err)))
+					return
+				}
 			}
 		})
 	}

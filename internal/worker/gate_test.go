@@ -169,3 +169,26 @@ func TestTheGateClosesBeforeTheStoreIsFull(t *testing.T) {
 		})
 	}
 }
+
+func TestTheGateIsClosedWhileTheStoreHasForgotten(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setupGate(t)
+		b.store.forgot = errors.New("redis has forgotten")
+		b.run(t)
+		synctest.Wait()
+		if err := b.reported(); err == nil || !strings.Contains(err.Error(), "has forgotten") {
+			t.Errorf("readiness says %v", err)
+		}
+		if open := testutil.ToFloat64(b.open); open != 0 {
+			t.Error("intake is open")
+		}
+		b.store.mu.Lock()
+		b.store.forgot = nil
+		b.store.mu.Unlock()
+		<-time.After(2 * gateInterval)
+		if err := b.reported(); err != nil {
+			t.Errorf("readiness says %v", err)
+		}
+	})
+}

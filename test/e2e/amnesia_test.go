@@ -197,6 +197,7 @@ func remembered(t *testing.T, n int) *mix {
 		case 7:
 			m.eftpay(t, id, minor, success)
 		}
+		m.records[i].Partition = i % partitions
 	}
 	return m
 }
@@ -213,14 +214,14 @@ func rival(t *testing.T, r kafkatest.Record) kafkatest.Record {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return kafkatest.Record{Key: r.Key, Value: value}
+	return kafkatest.Record{Partition: r.Partition, Key: r.Key, Value: value}
 }
 
 func TestARedisThatForgetsInMidRunPaysNothingTwiceAndOpensAgain(t *testing.T) {
 	for _, how := range amnesias() {
 		t.Run(how.name, func(t *testing.T) {
 			t.Parallel()
-			const n = 240
+			const n = 120
 			server := how.server(t)
 			m := remembered(t, n)
 			s := newSetup(t, backend{"real", kafkatest.At(realtest.StartKafka(t)), server}, sandbox.RefundAgain, m.rules)
