@@ -1,7 +1,6 @@
 package dedupe
 
 import (
-	"context"
 	"errors"
 	"net"
 	"strings"
@@ -31,33 +30,35 @@ func refuses(t *testing.T, s port) {
 // forgetting is a server, and what makes it forget.
 type forgetting struct {
 	addr   string
-	forget func(context.Context) error
+	forget func(*testing.T) error
 	// kept: what was stored before is still there, and only not to be believed.
 	kept bool
 }
 
 func forgettings() map[string]func(*testing.T) forgetting {
-	alone := func(do func(context.Context, *realtest.Redis, *redis.Client) error, kept bool, args ...string) func(*testing.T) forgetting {
+	alone := func(do func(*testing.T, *realtest.Redis, *redis.Client) error, kept bool, args ...string) func(*testing.T) forgetting {
 		return func(t *testing.T) forgetting {
 			t.Helper()
 			server := startServer(t, args...)
 			client := redis.NewClient(&redis.Options{Addr: server.Addr, DisableIdentity: true})
 			t.Cleanup(func() { _ = client.Close() })
-			return forgetting{server.Addr, func(ctx context.Context) error { return do(ctx, server, client) }, kept}
+			return forgetting{server.Addr, func(t *testing.T) error { t.Helper(); return do(t, server, client) }, kept}
 		}
 	}
 	return map[string]func(*testing.T) forgetting{
-		"a flush": alone(func(ctx context.Context, _ *realtest.Redis, client *redis.Client) error {
-			return client.FlushAll(ctx).Err()
+		"a flush": alone(func(t *testing.T, _ *realtest.Redis, client *redis.Client) error {
+			t.Helper()
+			return client.FlushAll(t.Context()).Err()
 		}, false),
-		"a restart with an append-only file": alone(func(_ context.Context, server *realtest.Redis, _ *redis.Client) error {
+		"a restart with an append-only file": alone(func(_ *testing.T, server *realtest.Redis, _ *redis.Client) error {
 			return errors.Join(server.Kill(), server.Start())
 		}, true, "--appendfsync", "always"),
-		"a restart without one": alone(func(_ context.Context, server *realtest.Redis, _ *redis.Client) error {
+		"a restart without one": alone(func(_ *testing.T, server *realtest.Redis, _ *redis.Client) error {
 			return errors.Join(server.Kill(), server.Start())
 		}, false, "--appendonly", "no"),
-		"the restore of a snapshot": alone(func(ctx context.Context, server *realtest.Redis, client *redis.Client) error {
-			return errors.Join(client.Save(ctx).Err(), server.Kill(), server.Start())
+		"the restore of a snapshot": alone(func(t *testing.T, server *realtest.Redis, client *redis.Client) error {
+			t.Helper()
+			return errors.Join(client.Save(t.Context()).Err(), server.Kill(), server.Start())
 		}, true, "--appendonly", "no"),
 	}
 }
@@ -74,7 +75,7 @@ func TestNothingIsClaimedWhereTheEpochIsMissingOrOfAnotherServer(t *testing.T) {
 			if err := r.Remembers(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if err := how.forget(t.Context()); err != nil {
+			if err := how.forget(t); err != nil {
 				t.Fatal(err)
 			}
 			if err := r.Remembers(t.Context()); !errors.Is(err, ErrForgot) || !errors.Is(err, refund.ErrStoreUnavailable) {
@@ -116,9 +117,9 @@ func TestAFailoverThatKeepsTheEpochIsNoticed(t *testing.T) {
 	until(t, "the replica to have the epochs and the beats", func() bool {
 		return promoted.Exists(t.Context(), "{refund:b1023}:epoch", "{refund:b1023}:beat").Val() == 2
 	})
-	cut := promoted.SlaveOf(t.Context(), host, "1").Err()
+	cut := promoted.ReplicaOf(t.Context(), host, "1").Err()
 	play{t: t, port: first}.claims(request("a", "t1"), refund.ClaimGranted)
-	if err := errors.Join(beatErr, cut, primary.Kill(), promoted.SlaveOf(t.Context(), "NO", "ONE").Err()); err != nil {
+	if err := errors.Join(beatErr, cut, primary.Kill(), promoted.ReplicaOf(t.Context(), "NO", "ONE").Err()); err != nil {
 		t.Fatal(err)
 	}
 
@@ -223,145 +224,6 @@ func TestTheFirstEpochsAreBegunOnce(t *testing.T) {
 	}
 	if c := (play{t: t, port: r}).claims(request("a", "t1"), refund.ClaimGranted); c.Epoch != (refund.Epoch{}) {
 		t.Errorf("the first epoch is %+v", c.Epoch)
-	}
-}
-
-func TestOnlyOneOfTwoRefillsWorks(t *testing.T) {
-	t.Parallel()
-	r, server := miniStore(t)
-	server.FlushAll()
-	first, err := r.BeginRebuild(t.Context(), false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.BeginRebuild(t.Context(), false); !errors.Is(err, ErrRebuilding) {
-		t.Fatalf("the second: %v", err)
-	}
-	if err := first.Keep(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	server.FastForward(lockTTL - time.Second)
-	if _, err := r.BeginRebuild(t.Context(), false); !errors.Is(err, ErrRebuilding) {
-		t.Fatalf("within the lock: %v", err)
-	}
-	// The first is silent for too long, and the second takes over; the first can end nothing any more.
-	server.FastForward(2 * time.Second)
-	second, err := r.BeginRebuild(t.Context(), false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := first.Keep(t.Context()); !errors.Is(err, ErrOvertaken) {
-		t.Errorf("keep: %v", err)
-	}
-	if err := first.Finish(t.Context()); !errors.Is(err, ErrOvertaken) {
-		t.Errorf("finish: %v", err)
-	}
-	if err := first.Close(t.Context()); err != nil {
-		t.Error(err)
-	}
-	refuses(t, r)
-	if err := errors.Join(second.Keep(t.Context()), second.Finish(t.Context()), second.Close(t.Context())); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.BeginRebuild(t.Context(), false); !errors.Is(err, ErrRemembers) {
-		t.Errorf("after it: %v", err)
-	}
-}
-
-// A refill that does not notice would open buckets of which it has restored one half before they were emptied.
-func TestARefillDuringWhichRedisForgetsAgainOpensNothing(t *testing.T) {
-	t.Parallel()
-	for name, again := range map[string]func(context.Context, *realtest.Redis, *redis.Client) error{
-		"a flush": func(ctx context.Context, _ *realtest.Redis, client *redis.Client) error {
-			return client.FlushAll(ctx).Err()
-		},
-		"a restart": func(_ context.Context, server *realtest.Redis, _ *redis.Client) error {
-			return errors.Join(server.Kill(), server.Start())
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			server := startServer(t, "--appendfsync", "always")
-			r := openRedis(t, Config{Addresses: []string{server.Addr}})
-			client := redis.NewClient(&redis.Options{Addr: server.Addr, DisableIdentity: true})
-			t.Cleanup(func() { _ = client.Close() })
-			flush := client.FlushAll(t.Context()).Err()
-			refill, err := r.BeginRebuild(t.Context(), false)
-			if err := errors.Join(flush, err); err != nil {
-				t.Fatal(err)
-			}
-			if err := again(t.Context(), server, client); err != nil {
-				t.Fatal(err)
-			}
-			if err := refill.Finish(t.Context()); !errors.Is(err, ErrOvertaken) {
-				t.Errorf("finish: %v", err)
-			}
-			refuses(t, r)
-		})
-	}
-}
-
-func TestARefillGoesOnWhereADeadOneStopped(t *testing.T) {
-	t.Parallel()
-	server := startServer(t)
-	r := openRedis(t, Config{Addresses: []string{server.Addr}})
-	flush := func() {
-		t.Helper()
-		if err := r.client.FlushAll(t.Context()).Err(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	begin := func() *Rebuild {
-		t.Helper()
-		// A process that dies gives no lock back: its lock runs out.
-		if err := r.client.Del(t.Context(), r.keys.lock()).Err(); err != nil {
-			t.Fatal(err)
-		}
-		refill, err := r.BeginRebuild(t.Context(), false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return refill
-	}
-	progress := func(b *Rebuild) map[int]int64 {
-		t.Helper()
-		done, err := b.Progress(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return done
-	}
-	flush()
-	if err := begin().Done(t.Context(), 3, 700); err != nil {
-		t.Fatal(err)
-	}
-	resumed := begin()
-	equal(t, progress(resumed), map[int]int64{3: 700})
-	flush()
-	equal(t, progress(begin()), map[int]int64{})
-	if err := resumed.Finish(t.Context()); !errors.Is(err, ErrOvertaken) {
-		t.Errorf("a refill of before the flush: %v", err)
-	}
-}
-
-func TestNoRefillIsResumedWhereARestartCannotBeSeen(t *testing.T) {
-	t.Parallel()
-	r, server := miniStore(t)
-	server.FlushAll()
-	refill, err := r.BeginRebuild(t.Context(), false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(refill.Done(t.Context(), 1, 5), refill.Close(t.Context())); err != nil {
-		t.Fatal(err)
-	}
-	again, err := r.BeginRebuild(t.Context(), false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	done, err := again.Progress(t.Context())
-	if err != nil || len(done) != 0 {
-		t.Errorf("%v, %v", done, err)
 	}
 }
 

@@ -166,14 +166,12 @@ func (r *Redis) restoreScript(m Remembered, record, outcome time.Duration) scrip
 	case m.review():
 		state = "r"
 	}
-	print := m.print()
-	due := millis(m.Due)
-	code := m.Code
+	fingerprint, due, code := m.print(), millis(m.Due), m.Code
 	if state == "r" {
 		due, code = 0, schemas.CodeNeedsReview
 	}
 	return scriptCall{r.scripts.recordRestore, []string{r.keys.record(m.RequestID), r.keys.outcome(m.RequestID)}, []any{
-		state, print.Version, print.Sum, paymentDigest(m.Payment), escape(m.Token), m.Hop, m.Attempt, escape(m.Account),
+		state, fingerprint.Version, fingerprint.Sum, paymentDigest(m.Payment), escape(m.Token), m.Hop, m.Attempt, escape(m.Account),
 		escape(m.GatewayKey), escape(m.GatewayRefundID), millis(m.firstSeen()), escape(string(code)), due,
 		escape(string(m.Status)), m.Outcome, record.Milliseconds(), outcome.Milliseconds(),
 	}}

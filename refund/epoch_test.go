@@ -86,7 +86,7 @@ func TestAfterAmnesiaAGatewayWithoutPromisesIsOnlyAskedUntilItMustHaveShown(t *t
 				if out := b.last(t); out.Code != schemas.CodeGatewayUnavailable || out.Attempt != 0 || out.NeedsReview {
 					t.Fatalf("%+v", out)
 				}
-				wait := b.last(t).NextAttemptAt.Sub(time.Now())
+				wait := time.Until(b.last(t).NextAttemptAt.Time)
 				if wait < quarantine {
 					t.Errorf("the next pass is due after %v, within the quarantine of %v", wait, quarantine)
 				}

@@ -32,8 +32,8 @@ const (
 	// HeaderFingerprint stands only on outcomes; see [Memo].
 	HeaderFingerprint = "refund-fingerprint"
 
-	HeaderCause      = "refund-cause"
-	HeaderDetail     = "refund-detail"
+	HeaderCause  = "refund-cause"
+	HeaderDetail = "refund-detail"
 )
 
 // Event types.

@@ -25,9 +25,9 @@ func TestProgressIsALineNowAndThenWhereThereIsNoTerminal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
-	if newProgress(file).drawn {
-		t.Error("a file is taken for a terminal")
+	drawn := newProgress(file).drawn
+	if err := file.Close(); err != nil || drawn {
+		t.Errorf("a file is taken for a terminal: %t, %v", drawn, err)
 	}
 }
 

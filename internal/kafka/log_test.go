@@ -129,8 +129,7 @@ func TestATopicThatIsMissingHasNoSpans(t *testing.T) {
 	t.Parallel()
 	broker := kafkatest.Start(t)
 	_, err := kafka.Spans(timeout(t, 10*time.Second), broker.Config(), "nowhere", time.Time{})
-	var unfit *kafka.TopicsError
-	if !errors.As(err, &unfit) {
+	if _, unfit := errors.AsType[*kafka.TopicsError](err); !unfit {
 		t.Errorf("%v", err)
 	}
 	if _, err := kafka.Spans(t.Context(), kafka.Config{}, "nowhere", time.Time{}); err == nil {

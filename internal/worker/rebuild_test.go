@@ -3,6 +3,7 @@ package worker
 import (
 	"bytes"
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"refundworker/internal/kafka/kafkatest"
+	"refundworker/refund"
 	"refundworker/schemas"
 )
 
@@ -88,12 +90,18 @@ func TestARebuildByHandSaysWhatItDid(t *testing.T) {
 func TestARebuildThatAPersonHasToMendIsUnfit(t *testing.T) {
 	t.Parallel()
 	cfg, redis := world(t, "")
-	redis.Set("refund:layout", "2 64 other")
+	if err := redis.Set("refund:layout", "2 64 other"); err != nil {
+		t.Fatal(err)
+	}
 	if err := Rebuild(t.Context(), cfg, false, zerolog.Nop(), &bytes.Buffer{}, nothing); !isUnfit(err) {
 		t.Errorf("another layout: %v", err)
 	}
 	redis.Del("refund:layout")
-	if err := Rebuild(t.Context(), cfg, true, zerolog.Nop(), &bytes.Buffer{}, nothing); !isUnfit(err) {
+	err := Rebuild(t.Context(), cfg, true, zerolog.Nop(), &bytes.Buffer{}, nothing)
+	for ; errors.Is(err, refund.ErrStoreUnavailable); err = Rebuild(t.Context(), cfg, true, zerolog.Nop(), &bytes.Buffer{}, nothing) {
+		t.Log(err) // miniredis is slow at scripts where the machine is busy
+	}
+	if !isUnfit(err) {
 		t.Errorf("no topic: %v", err)
 	}
 	redis.Close()

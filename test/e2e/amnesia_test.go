@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -33,7 +34,7 @@ type amnesia struct {
 // forgetful is a Redis with the two steps of its forgetting: what is done after remember is what it loses.
 type forgetful struct {
 	redisServer
-	remember, forget func(context.Context) error
+	remember, forget func() error
 }
 
 func amnesias() []amnesia {
@@ -57,8 +58,8 @@ func flushed(t *testing.T) forgetful {
 	client := clientOf(t, server.Addr)
 	return forgetful{
 		redisServer: realRedis{server},
-		remember:    func(context.Context) error { return nil },
-		forget:      func(ctx context.Context) error { return client.FlushAll(ctx).Err() },
+		remember:    func() error { return nil },
+		forget:      func() error { return client.FlushAll(t.Context()).Err() },
 	}
 }
 
@@ -75,12 +76,12 @@ func failedOver(t *testing.T) forgetful {
 	second := clientOf(t, replica.Addr)
 	return forgetful{
 		redisServer: switched{link, realRedis{primary}},
-		remember: func(ctx context.Context) error {
+		remember: func() error {
 			// A primary that is not there: the replica keeps what it has, and gets nothing more.
-			return second.SlaveOf(ctx, host, "1").Err()
+			return second.ReplicaOf(t.Context(), host, "1").Err()
 		},
-		forget: func(ctx context.Context) error {
-			err := errors.Join(primary.Kill(), second.SlaveOf(ctx, "NO", "ONE").Err())
+		forget: func() error {
+			err := errors.Join(primary.Kill(), second.ReplicaOf(t.Context(), "NO", "ONE").Err())
 			link.to(replica.Addr)
 			return err
 		},
@@ -93,8 +94,8 @@ func restored(t *testing.T) forgetful {
 	client := clientOf(t, server.Addr)
 	return forgetful{
 		redisServer: realRedis{server},
-		remember:    func(ctx context.Context) error { return client.Save(ctx).Err() },
-		forget:      func(context.Context) error { return errors.Join(server.Kill(), server.Start()) },
+		remember:    func() error { return client.Save(t.Context()).Err() },
+		forget:      func() error { return errors.Join(server.Kill(), server.Start()) },
 	}
 }
 
@@ -104,7 +105,7 @@ type switched struct {
 	realRedis
 }
 
-func (s switched) Address() string { return s.relay.addr }
+func (s switched) Address() string { return s.addr }
 
 // relay hands TCP connections on to one server at a time, as a name that moves with the primary does.
 type relay struct {
@@ -239,26 +240,26 @@ func TestARedisThatForgetsInMidRunPaysNothingTwiceAndOpensAgain(t *testing.T) {
 					return beat.Get(ctx, "{refund:b1023}:beat").Err() == nil
 				})
 			}
-			if err := server.remember(t.Context()); err != nil {
+			if err := server.remember(); err != nil {
 				t.Fatal(err)
 			}
 			s.produce(t.Context(), t, m.records[n/2:])
 			until(t, "a part of what will be forgotten", settleWithin, done(3*n/4))
 			told := s.results(t.Context(), t)
 			forgot := time.Now()
-			if err := server.forget(t.Context()); err != nil {
+			if err := server.forget(); err != nil {
 				t.Fatal(err)
 			}
 
 			// Everything again, and of what was final another command under the same ID, before the workers can have noticed.
-			again := m.records
+			again := slices.Clone(m.records)
 			for _, r := range m.records {
 				cmd, err := schemas.DecodeCommand(r.Value)
 				if err != nil {
 					t.Fatal(err)
 				}
 				if _, final := told.finals[cmd.RequestID]; final {
-					again = append(again[:len(again):len(again)], rival(t, r))
+					again = append(again, rival(t, r))
 					m.conflicts[cmd.RequestID] = struct{}{}
 				}
 			}
