@@ -1,10 +1,6 @@
 package refund
 
-import (
-	"time"
-
-	"refundworker/schemas"
-)
+import "time"
 
 // Epoch is what a store knows of its own forgetting. The zero value is a first epoch: nothing was ever forgotten.
 type Epoch struct {
@@ -31,7 +27,8 @@ type doubt struct {
 	// quarantined: running, and the gateway promises nothing about repeats. Only inquiries are made, and a pass that
 	// finds nothing counts for nothing.
 	quarantined bool
-	// refused: our own side would refuse the request if it were certain that it was never sent. It is not sent now either.
+	// refused: our own side refuses the request, which it may say only of what was never sent: when the doubt has run out
+	// and an inquiry has cleared it.
 	refused bool
 	// left is for how long it goes on running.
 	left time.Duration
@@ -65,12 +62,20 @@ func (p *Processor) doubtOf(in input, acct Account, c Claim) doubt {
 	return d
 }
 
-// adopts says whether the request has to be taken for maybe sent: our own side would call it failed, which only a request
-// that was never sent may be, or it can have been sent before the window in which the gateway's contract makes a repeat
-// safe. Where there is no such window, the quarantine and the inquiry after it are the proof.
-func (d doubt) adopts(refusal schemas.Code, acct Account) bool {
-	return d.doubtful && (refusal != "" || acct.ResendWindow > 0 && d.age >= acct.ResendWindow)
+// adopts says whether the request has to be taken for maybe sent: it can have been sent before the window in which the
+// gateway's contract makes a repeat safe, and is only inquired then. Where there is no such window, the quarantine and
+// the inquiry after it are the proof.
+func (d doubt) adopts(acct Account) bool {
+	return d.doubtful && acct.ResendWindow > 0 && d.age >= acct.ResendWindow
 }
 
-// holds says whether the pass was kept from sending by the quarantine: then it has learned nothing that counts.
-func (d doubt) holds(maybeSent bool) bool { return d.quarantined && !maybeSent }
+// clears says whether an inquiry proves that a refused request was never sent: what would let a first send go, once
+// everything that can have been sent must show.
+func (d doubt) clears(inquiry Result) bool {
+	return d.doubtful && d.refused && !d.running && (inquiry.Verdict == Absent || inquiry.ShowsNone)
+}
+
+// holds says whether the pass was kept from sending by the doubt: then it has learned nothing that counts.
+func (d doubt) holds(maybeSent bool) bool {
+	return (d.quarantined || d.doubtful && d.refused) && !maybeSent
+}

@@ -229,46 +229,74 @@ func TestADeclineWhileTheDoubtRunsNeedsAnInquiryThatAgrees(t *testing.T) {
 	}
 }
 
-// EXPIRED, and every other refusal of our own, is for what was never sent. After amnesia nobody can say so.
+// EXPIRED, and every other refusal of our own, is for what was never sent. After amnesia it takes time and an inquiry to
+// say so.
 func TestAfterAmnesiaOurOwnSideRefusesNothingThatMayHaveBeenSent(t *testing.T) {
 	t.Parallel()
-	for name, refuse := range map[string]func(*bundle){
-		"expired":    func(b *bundle) { b.cmd.Deadline = schemas.TimePtr(time.Now().Add(-time.Minute)) },
-		"the limits": func(b *bundle) { b.gateway.check = "the amount is above what the gateway takes" },
-		"the cap": func(b *bundle) {
+	for name, tt := range map[string]struct {
+		refuse func(*bundle)
+		code   schemas.Code
+	}{
+		"expired":    {func(b *bundle) { b.cmd.Deadline = schemas.TimePtr(time.Now().Add(-time.Minute)) }, schemas.CodeExpired},
+		"the limits": {func(b *bundle) { b.gateway.check = "more than the gateway takes" }, schemas.CodeInvalidRequest},
+		"the cap": {func(b *bundle) {
 			b.store.answer = func(c refund.Claim) refund.Claim { c.CapExceeded = true; return c }
-		},
+		}, schemas.CodeAmountExceeded},
 	} {
-		for window, codes := range map[time.Duration][2]schemas.Code{
-			0:              {schemas.CodeUnknownOutcome, schemas.CodeUnknownOutcome},
-			12 * time.Hour: {schemas.CodeNeedsReview, schemas.CodeUnknownOutcome},
-		} {
+		for _, window := range []time.Duration{0, 12 * time.Hour} {
 			t.Run(name+" "+window.String(), func(t *testing.T) {
 				t.Parallel()
-				for i, inquiry := range []answer{absent(), {}} {
-					synctest.Test(t, func(t *testing.T) {
-						b := forgetful(t, window)
-						refuse(b)
-						b.gateway.inquiries, b.gateway.refunds = []answer{inquiry}, []answer{declined()}
-						b.run(t, b.old(t, time.Hour))
-						if out := b.last(t); out.Status == schemas.Failed || out.Code != codes[i] {
-							t.Errorf("%+v", out)
-						}
-					})
-				}
 				synctest.Test(t, func(t *testing.T) {
 					b := forgetful(t, window)
-					refuse(b)
+					tt.refuse(b)
+					b.gateway.inquiries = []answer{absent(), {}, absent()}
+					b.run(t, b.old(t, time.Hour))
+					b.calls(t, "inquire")
+					if out := b.last(t); out.Code != schemas.CodeGatewayUnavailable || out.Attempt != 0 {
+						t.Fatalf("while the doubt runs: %+v", out)
+					}
+					written := time.Now()
+					pass(quarantine)
+					b.runCopy(t, b.copied(t, written))
+					b.calls(t, "inquire", "inquire")
+					if out := b.last(t); out.Status != schemas.RetryPending {
+						t.Fatalf("without an answer: %+v", out)
+					}
+					pass(time.Minute)
+					b.runCopy(t, b.copied(t, time.Now()))
+					b.calls(t, "inquire", "inquire", "inquire")
+					if out := b.last(t); out.Status != schemas.Failed || out.Code != tt.code {
+						t.Errorf("once it is cleared: %+v", out)
+					}
+				})
+				synctest.Test(t, func(t *testing.T) {
+					b := forgetful(t, window)
+					tt.refuse(b)
 					b.gateway.inquiries = []answer{succeeded()}
 					b.run(t, b.old(t, time.Hour))
 					b.calls(t, "inquire")
 					if out := b.last(t); out.Status != schemas.Success {
-						t.Errorf("%+v", out)
+						t.Errorf("what has moved is called %+v", out)
 					}
 				})
 			})
 		}
 	}
+}
+
+func TestPastTheWindowOurOwnLimitsFailNothingEither(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := forgetful(t, 12*time.Hour)
+		b.gateway.check = "more than the gateway takes"
+		b.gateway.inquiries = []answer{absent()}
+		pass(quarantine)
+		b.run(t, b.old(t, 13*time.Hour))
+		b.calls(t, "inquire")
+		if out := b.last(t); out.Code != schemas.CodeNeedsReview {
+			t.Errorf("%+v", out)
+		}
+	})
 }
 
 func TestAFirstEpochDoubtsNothing(t *testing.T) {

@@ -27,17 +27,17 @@ func (p *Processor) granted(ctx context.Context, message *input, acct Account, c
 		acct = frozen
 	}
 	unsure := p.doubtOf(in, acct, c.Claim)
-	code, detail := p.refusal(in, acct, c)
-	if unsure.adopts(code, acct) {
-		// What may have been sent is never refused, and past the window in which a repeat is safe it is only inquired.
-		c.Record.MaybeSent, c.Record.FirstSeen, unsure.refused, code = true, unsure.sentAfter, code != "", ""
+	if unsure.adopts(acct) {
+		c.Record.MaybeSent, c.Record.FirstSeen = true, unsure.sentAfter
 		rec = c.Record
 	}
-	if code != "" {
-		return p.settle(ctx, in, c, decision{
-			next: nextSettle, status: schemas.Failed, code: code, attempt: rec.Attempt,
-			result: Result{Verdict: NotSent, Detail: detail},
-		})
+	code, detail := p.refusal(in, acct, c, unsure)
+	refused := decision{
+		next: nextSettle, status: schemas.Failed, code: code, attempt: rec.Attempt, result: Result{Verdict: NotSent, Detail: detail},
+	}
+	unsure.refused = code != ""
+	if unsure.refused && !unsure.doubtful {
+		return p.settle(ctx, in, c, refused)
 	}
 	if acct.KeyFunc(in.cmd.RequestID) != rec.GatewayKey {
 		return p.wait(ctx, in, c, decision{
@@ -52,6 +52,9 @@ func (p *Processor) granted(ctx context.Context, message *input, acct Account, c
 	ev, err := p.consult(ctx, acct, in, c, unsure)
 	if err != nil {
 		return true, errors.Join(p.release(ctx, in, c), fmt.Errorf("refund %s: %w", in.cmd.RequestID, err))
+	}
+	if unsure.clears(ev.before) {
+		return p.settle(ctx, in, c, refused)
 	}
 	d := decide(situation{
 		maybeSent: rec.MaybeSent, hop: rec.Hop, attempt: rec.Attempt, age: c.Now.Sub(rec.FirstSeen),
@@ -73,9 +76,10 @@ func (p *Processor) granted(ctx context.Context, message *input, acct Account, c
 }
 
 // refusal finds what our own side refuses before anything is sent. Only what provably never was sent is refused, and for
-// its content only a record that was absent: one that was not may have been admitted by a build with other rules.
-func (p *Processor) refusal(in input, acct Account, c claimed) (schemas.Code, string) {
-	if c.Fresh {
+// its content only a record that was absent: one that was not may have been admitted by a build with other rules. A
+// request in doubt is judged as an absent one, each time until an inquiry has cleared it.
+func (p *Processor) refusal(in input, acct Account, c claimed, unsure doubt) (schemas.Code, string) {
+	if (c.Fresh || unsure.doubtful) && !c.Record.MaybeSent {
 		if text := acct.Client.Check(in.request(c.Claim)); text != "" {
 			return schemas.CodeInvalidRequest, text
 		}
