@@ -47,9 +47,19 @@ local function pack_record(f)
   return table.concat(f, '|') .. '|' .. f.prev
 end
 
+-- What stands for the fingerprint's version in a record that was restored from an event which did not carry one.
+local NO_FINGERPRINT = '0'
+
 -- Compares a record with the fingerprints in ARGV from position from on (version, digest, version, digest, ...):
--- 'same', 'other', or 'unknown' when none is of the version the record was stored in.
-local function compare_fingerprint(f, from)
+-- 'same', 'other', or 'unknown' when none is of the version the record was stored in. Where the record has none, the
+-- payment's digest has to do.
+local function compare_fingerprint(f, from, payment)
+  if f[FPV] == NO_FINGERPRINT then
+    if f[PAY] == payment then
+      return 'same'
+    end
+    return 'other'
+  end
   for i = from, #ARGV, 2 do
     if ARGV[i] == f[FPV] then
       if ARGV[i + 1] == f[FP] then
@@ -95,4 +105,34 @@ local function parse_entry(entry)
   end
   local kind, minor, token, prior = string.match(entry, '^(%a)(%d+)|?([^|]*)|?(.*)$')
   return kind, minor, token, prior
+end
+
+-- The server's replication ID, which changes with every restart and every promotion; '' where INFO is not served.
+local function server_id()
+  local info = redis.pcall('INFO', 'replication')
+  if type(info) ~= 'string' then
+    return ''
+  end
+  return string.match(info, 'master_replid:(%x+)') or ''
+end
+
+-- When the epoch of the bucket began and since when it may have forgotten something, both in ms, and '0' and '0' for a
+-- first epoch; nothing when the bucket has forgotten. The epoch's key is always the last of KEYS; epoch.go says what it
+-- holds.
+local function epoch()
+  local raw = redis.call('GET', KEYS[#KEYS])
+  if not raw then
+    return nil
+  end
+  local id, began, since, first = string.match(raw, '^e (%S+) (%d+) (%d+) ([01])$')
+  if not id then
+    return nil
+  end
+  local server = server_id()
+  if server ~= '' and server ~= id then
+    return nil
+  elseif first == '1' then
+    return '0', '0'
+  end
+  return began, since
 end

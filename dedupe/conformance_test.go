@@ -355,7 +355,7 @@ func TestEveryStoreConforms(t *testing.T) {
 		t.Run(kind.name, func(t *testing.T) {
 			t.Parallel()
 			bench := kind.start(t)
-			for _, s := range slices.Concat(recordScenarios, paymentScenarios, leftoverScenarios, signalScenarios) {
+			for _, s := range slices.Concat(recordScenarios, paymentScenarios, leftoverScenarios, signalScenarios, restoreScenarios) {
 				t.Run(s.name, func(t *testing.T) {
 					t.Parallel()
 					s.play(newPlay(t, bench(t)))

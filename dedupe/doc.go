@@ -19,10 +19,17 @@
 //	{<p>:b<n>}:r:<request ID>            the record, one packed string (common.lua)
 //	{<p>:b<n>}:o:<request ID>            the outcome's bytes, in the same bucket, with a shorter life
 //	{<p>:b<n>}:p:<gateway>/<payment ID>  the payment, a hash (payment_acquire.lua)
-//	{<p>:b<n>}:x:string, ...:x:hash      what a probe writes and deletes
+//	{<p>:b<n>}:m:<request ID>            the command of an open request, as it was read (record_wait.lua)
+//	{<p>:b<n>}:d                         the open requests by when they are looked at, a sorted set (record_wait.lua)
+//	{<p>:b<n>}:x:<kind>                  what a probe writes and deletes
+//	{<p>:b<n>}:epoch                     which server may be believed about the bucket (epoch.go)
+//	{<p>:b<n>}:beat                      when the bucket was known to be whole last, ms
+//	{<p>:b0}:watch                       whose turn it is to look for overdue requests (schedule.go)
+//	{<p>:b0}:rebuild, ...:rebuild:<name> who refills, and how far a refill has come (rebuild.go)
 //	<p>:layout                           what all of this looks like; written by Init, compared by CheckLayout
 //
-// The package takes Redis at its word: it does not notice a Redis that has forgotten what it acknowledged. One thing
-// survives the loss of a request's record, because it is kept twice: a success that its payment still knows is not
+// Redis is believed within an epoch. Where it has forgotten what it acknowledged, or may have, every call that moves a
+// state fails with ErrForgot until somebody has put back what was published: BeginRebuild, Restore, Finish. One thing
+// survives even the loss of a request's record, because it is kept twice: a success that its payment still knows is not
 // granted again.
 package dedupe

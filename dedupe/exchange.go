@@ -89,6 +89,8 @@ const (
 	foundStored    = "stored"
 	foundReleased  = "released"
 	foundKept      = "kept"
+	foundForgot    = "forgot"
+	foundRestored  = "restored"
 
 	foundAcquired = "acquired"
 	foundRival    = "rival"
@@ -111,6 +113,8 @@ type recordAnswer struct {
 	born bool
 	// fresh: born, and the claim was made for a command.
 	fresh bool
+	// epoch is that of the record's bucket.
+	epoch refund.Epoch
 	// payment is the digest of the payment the record was made for.
 	payment string
 }

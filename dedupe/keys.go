@@ -26,16 +26,24 @@ func (k keys) outcome(requestID string) string { return k.tagged(requestID, 'o')
 func (k keys) message(requestID string) string { return k.tagged(requestID, 'm') }
 
 // schedule holds the open requests of a bucket by when they are looked at.
-func (k keys) schedule(bucket uint64) string {
-	return "{" + k.prefix + ":b" + strconv.FormatUint(bucket, 10) + "}:d"
-}
-
-// watch is held by the worker whose turn it is to look at the schedules. It lies in a bucket, as all keys but the layout.
-func (k keys) watch() string { return "{" + k.prefix + ":b0}:watch" }
+func (k keys) schedule(bucket uint64) string { return k.ofBucket(bucket, ":d") }
 
 func (k keys) payment(ref refund.PaymentRef) string { return k.tagged(paymentName(ref), 'p') }
 
 func (k keys) layout() string { return k.prefix + ":layout" }
+
+func (k keys) epoch(bucket uint64) string { return k.ofBucket(bucket, ":epoch") }
+func (k keys) beat(bucket uint64) string  { return k.ofBucket(bucket, ":beat") }
+
+// The following lie in a bucket too, so that one pattern of keys is all that a user needs beside the layout: whose turn it
+// is to look at the schedules, who refills, and how far a refill of that name has come.
+func (k keys) watch() string           { return k.ofBucket(0, ":watch") }
+func (k keys) lock() string            { return k.ofBucket(0, ":rebuild") }
+func (k keys) done(name string) string { return k.ofBucket(0, ":rebuild:"+name) }
+
+func (k keys) ofBucket(bucket uint64, name string) string {
+	return "{" + k.prefix + ":b" + strconv.FormatUint(bucket, 10) + "}" + name
+}
 
 // probe are a string's and a hash's key in the bucket. Kind and name are nobody else's.
 func (k keys) probe(bucket uint64) []string {

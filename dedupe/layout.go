@@ -12,7 +12,7 @@ import (
 const layoutText = "1 1024 " + bucketHash
 
 // ErrLayoutMissing is returned by CheckLayout when Redis was never prepared under this key prefix, or has forgotten it.
-var ErrLayoutMissing = errors.New("redis has no dedupe layout: run `worker init`")
+var ErrLayoutMissing = errors.New("redis has no dedupe layout: run `worker init`, or `worker rebuild` if it was flushed")
 
 // LayoutError is returned when the keys in Redis were laid out by other rules than this build's: every request would
 // look new.

@@ -31,6 +31,9 @@ func look(ctx context.Context, b backend, requestID string) (refund.Sight, error
 	if err != nil {
 		return refund.Sight{}, fmt.Errorf("look at %s: %w", requestID, err)
 	}
+	if rec.found == foundForgot {
+		return refund.Sight{}, fmt.Errorf("look at %s: %w", requestID, unavailable(ErrForgot))
+	}
 	state, err := sightState(rec.found)
 	if err != nil {
 		return refund.Sight{}, fmt.Errorf("look at %s: %w", requestID, err)
@@ -71,7 +74,7 @@ func readLook(reply []string) (recordAnswer, error) {
 	if len(reply) == 5 && reply[0] == foundAbsent {
 		return recordAnswer{found: foundAbsent}, nil
 	}
-	a, err := readClaim(reply)
+	a, err := readClaim(append(reply, "0", "0")) // as a claim's, without an epoch
 	if err == nil && a.found != foundSettled {
 		a.message, a.outcome = a.outcome, nil
 	}

@@ -23,6 +23,9 @@ type Memory struct {
 	messages map[string]memoryOutcome
 	schedule map[string]int64
 	payments map[string]*memoryPayment
+	// forgotten: nothing is claimed, settled or put aside before NewEpoch.
+	forgotten bool
+	epoch     refund.Epoch
 }
 
 var _ backend = (*Memory)(nil)
@@ -79,6 +82,9 @@ func (m *Memory) exchange(ctx context.Context, payment *paymentCall, record *rec
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now().UnixMilli()
+	if m.forgotten && asksTrust(payment, record) {
+		return paymentAnswer{found: foundForgot}, recordAnswer{found: foundForgot}, nil
+	}
 	var err error
 	if payment != nil {
 		if pay, err = m.onPayment(*payment, now); err != nil {
@@ -87,6 +93,7 @@ func (m *Memory) exchange(ctx context.Context, payment *paymentCall, record *rec
 	}
 	if record != nil {
 		rec, err = m.onRecord(*record, now)
+		rec.epoch = m.epoch
 	}
 	return pay, rec, err
 }

@@ -120,14 +120,17 @@ func (p *memoryPayment) settle(call paymentCall, now int64) paymentAnswer {
 	default:
 		delete(p.entries, call.requestID)
 		if !known || !mine || entry.prior != nil {
-			if p.declined != "" && p.declined != call.requestID {
-				p.declined = severalDeclined
-			} else {
-				p.declined = call.requestID
-			}
+			p.decline(call.requestID)
 		}
 	}
 	return paymentAnswer{found: foundDone}
+}
+
+func (p *memoryPayment) decline(requestID string) {
+	if p.declined != "" && p.declined != requestID {
+		requestID = severalDeclined
+	}
+	p.declined = requestID
 }
 
 func (p *memoryPayment) wait(call paymentCall) {

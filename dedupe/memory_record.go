@@ -81,7 +81,13 @@ func digested(prints []refund.Fingerprint) []refund.Fingerprint {
 }
 
 // compare is "" when the record carries one of the fingerprints, else what a claim has found.
-func (r *memoryRecord) compare(prints []refund.Fingerprint) string {
+func (r *memoryRecord) compare(prints []refund.Fingerprint, payment refund.PaymentRef) string {
+	if r.print.Version == unprinted {
+		if r.payment == paymentDigest(payment) {
+			return ""
+		}
+		return foundConflict
+	}
 	for _, p := range digested(prints) {
 		if p.Version != r.print.Version {
 			continue
@@ -134,7 +140,7 @@ func (m *Memory) claimRecord(req refund.ClaimRequest, now int64) recordAnswer {
 			maybeSent: req.Copy, account: req.Account, gatewayKey: req.GatewayKey, firstSeen: first,
 		})
 	}
-	if found := old.compare(req.Fingerprints); found != "" {
+	if found := old.compare(req.Fingerprints, req.Payment); found != "" {
 		return old.answer(found, now)
 	}
 	next := *old
@@ -151,7 +157,7 @@ func (m *Memory) claimRecord(req refund.ClaimRequest, now int64) recordAnswer {
 		}
 	case memoryWaiting:
 		if req.Hop < old.hop && !req.Signal {
-			if !req.Copy || req.Via == old.via {
+			if !req.Copy || req.Via == old.via || old.via == "" {
 				return old.answer(foundHere, now)
 			}
 			return old.answer(foundWaiting, now)
@@ -215,7 +221,7 @@ func (m *Memory) settleRecord(req refund.SettleRequest, now int64) recordAnswer 
 		state: memorySettled, print: old.print, payment: old.payment, hop: old.hop, attempt: old.attempt,
 		firstSeen: old.firstSeen, refundID: old.refundID, status: req.Status, code: req.Code,
 	}
-	if req.Proof && old.compare(req.Claim.Fingerprints) != "" {
+	if req.Proof && old.compare(req.Claim.Fingerprints, req.Claim.Payment) != "" {
 		next.print, next.payment = digested(req.Claim.Fingerprints)[0], paymentDigest(req.Claim.Payment)
 	}
 	if req.GatewayRefundID != "" {
@@ -299,6 +305,8 @@ func (m *Memory) lookRecord(requestID string, now int64) recordAnswer {
 		answer.found = foundClaimed
 		answer.retryIn = durationOf(max(0, min(r.lease, now+m.cfg.MaxLease.Milliseconds())-now))
 	}
-	answer.message = unexpired(m.messages, requestID, now)
+	if answer.message = unexpired(m.messages, requestID, now); answer.message == nil {
+		delete(m.schedule, requestID)
+	}
 	return answer
 }

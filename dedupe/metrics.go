@@ -32,6 +32,7 @@ type Metrics struct {
 	calls   *prometheus.CounterVec
 	seconds *prometheus.HistogramVec
 	reloads prometheus.Counter
+	buckets *prometheus.GaugeVec
 }
 
 // NewMetrics registers the store's metrics, every label combination at zero. It panics when they are registered twice.
@@ -51,7 +52,12 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Help: "Times a Redis server had to be given the scripts, as after a restart, a failover or a flush.",
 		}),
 	}
-	reg.MustRegister(m.calls, m.seconds, m.reloads)
+	m.buckets = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "refund_worker_epoch_buckets",
+		Help: "Buckets of the dedupe store by what their epochs say; only current ones may be believed.",
+	}, []string{"state"})
+	reg.MustRegister(m.calls, m.seconds, m.reloads, m.buckets)
+	m.epochs(EpochReport{})
 	for call, answers := range map[string][]string{
 		callClaim: claimLabels(), callSettle: {answerStored, answerLost}, callWait: {answerStored, answerLost}, callRelease: {answerStored},
 		callLook: {answerFound},
@@ -62,6 +68,12 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}
 	}
 	return m
+}
+
+func (m *Metrics) epochs(e EpochReport) {
+	for state, n := range map[string]int{"current": e.Current, "missing": e.Missing, "other": e.Other, "refilling": e.Refilling} {
+		m.buckets.WithLabelValues(state).Set(float64(n))
+	}
 }
 
 func (m *Metrics) observe(call, answer string, started time.Time, err error) {

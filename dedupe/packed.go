@@ -17,6 +17,9 @@ const (
 	settledFields   = 11
 )
 
+// recordFormat is the first field of every record; common.lua calls it FORMAT.
+const recordFormat = "1"
+
 // stateSettled marks a settled record in its second field.
 const stateSettled = "s"
 

@@ -2,16 +2,21 @@
 --
 -- KEYS[1]  the payment: a hash of ':t' and ':e' (the lease's token and end, ms), ':d' (the one declined request, or
 --          '*' for several) and one entry per request ID
+-- KEYS[2]  the epoch of the payment's bucket
 -- ARGV     1 token, 2 request ID, 3 lease (ms), 4 longest lease (ms), 5 TTL (ms), 6 minor units, 7 original minor
 --          units (0: no cap), 8 mode: 'command', 'copy' (entered even above the cap, because a copy's claim is never
 --          fresh), 'known' (as copy, and the record is known to be the token's: the lease is taken even for a request
 --          that is settled here, and from a rival claim of the same request, which has lost)
 --
 -- Returns  {what, ms until the lease ends, cap exceeded (1 or 0), others known (1 or 0)}
+--   forgot      alone: as in record_claim.lua
 --   acquired    the token holds the lease; the same token may ask again
 --   busy        another request holds it for that many ms at most; nothing was changed
 --   rival       as busy, but it is held by another claim of this very request
 --   settled     the request is entered as a success; its record most likely says so too, so the lease was not taken
+if not epoch() then
+  return {'forgot'}
+end
 local token, rid = ARGV[1], ARGV[2]
 local lease, max, minor, original, mode = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[6], tonumber(ARGV[7]), ARGV[8]
 local now = now_ms()

@@ -153,6 +153,9 @@ func TestScriptsAnswerAsTheMemoryStoreForAnyCallsAndAnyTime(t *testing.T) {
 	})
 	rapid.Check(t, func(t *rapid.T) {
 		server.FlushAll()
+		if err := scripts.FirstEpochs(context.Background()); err != nil {
+			t.Fatal(err)
+		}
 		clock := newClock()
 		server.SetTime(clock.now())
 		memory := NewMemory(cfg)

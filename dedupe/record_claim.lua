@@ -2,12 +2,14 @@
 --
 -- KEYS[1]  the record
 -- KEYS[2]  the outcome's bytes
+-- KEYS[#]  the bucket's epoch, the last of all
 -- ARGV     1 token, 2 lease (ms), 3 longest lease (ms), 4 record TTL (ms), 5 hop, 6 kind ('0' command, '1' copy,
 --          's' signal: it is granted whatever hop the record waits for, and in review), 7 attempt,
 --          8 first seen (ms, 0 unknown), 9 via, 10 account, 11 gateway key, 12 payment digest, 13 most takeovers,
 --          14... fingerprint version and digest, in pairs, newest first
 --
--- Returns  {what, now (ms), ms until the lease ends, packed record, outcome's bytes}
+-- Returns  {what, now (ms), ms until the lease ends, packed record, outcome's bytes, epoch began, may have forgotten since}
+--   forgot      alone: the bucket has no epoch, or one of another server, and nothing was changed
 --   granted     the token owns the record; the same token gets the same answer again, and its lease anew
 --   busy        another token owns it for that many ms at most
 --   waiting     it waits for a later hop than the message's
@@ -21,9 +23,13 @@ local token, lease, max, ttl = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), AR
 local hop, kind, attempt, first, via = tonumber(ARGV[5]), ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local signal = kind == 's'
 local now = now_ms()
+local began, since = epoch()
+if not began then
+  return {'forgot'}
+end
 
 local function answer(what, raw, retry, outcome)
-  return {what, int(now), int(retry or 0), raw, outcome or ''}
+  return {what, int(now), int(retry or 0), raw, outcome or '', began, since}
 end
 
 local function store(f)
@@ -53,7 +59,7 @@ local f = unpack_record(raw)
 if f[VERSION] ~= FORMAT then
   return answer('version', raw)
 end
-local compared = compare_fingerprint(f, 14)
+local compared = compare_fingerprint(f, 14, ARGV[12])
 if compared == 'unknown' then
   return answer('version', raw)
 elseif compared == 'other' then
@@ -73,7 +79,8 @@ elseif f[STATE] == REVIEW then
   f.prev = raw
 elseif f[STATE] == WAITING then
   if hop < tonumber(f[HOP]) and not signal then
-    if kind == '0' or via == f[VIA] then
+    if kind == '0' or via == f[VIA] or f[VIA] == '' then
+      -- A record that was restored does not know which message put it there, so each may write its copy.
       return answer('here', raw)
     end
     return answer('waiting', raw)

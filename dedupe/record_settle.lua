@@ -4,15 +4,21 @@
 -- KEYS[2]  the outcome's bytes
 -- KEYS[3]  the command's message, which nobody needs any more
 -- KEYS[4]  the bucket's schedule (record_wait.lua)
+-- KEYS[#]  the bucket's epoch, the last of all
 -- ARGV     1 token, 2 proof (1 or 0), 3 record TTL (ms), 4 outcome TTL (ms), 5 the outcome's bytes, 6 status,
 --          7 code, 8 gateway refund ID, 9 first seen (ms, 0 unknown), 10 hop, 11 attempt, 12 payment digest,
 --          13 request ID, 14... fingerprint version and digest, in pairs, newest first
 --
 -- Returns  {what, packed record, outcome's bytes}
+--   forgot      alone: as in record_claim.lua. What was settled and published before may be gone, and must come back
+--               first, or two outcomes of one request would differ
 --   mine        these bytes are now stored
 --   settled     it was settled before; the bytes stored then
 --   tombstone   it was settled before; the bytes have expired
 --   lost        without proof, and the token does not own the record; or the record is of a format not known here
+if not epoch() then
+  return {'forgot'}
+end
 local token, proof = ARGV[1], ARGV[2] == '1'
 local raw = redis.call('GET', KEYS[1])
 local f
@@ -41,7 +47,7 @@ else
   if not proof and not (f[STATE] == CLAIMED and f[TOKEN] == token) then
     return {'lost', raw, ''}
   end
-  if proof and compare_fingerprint(f, 14) ~= 'same' then
+  if proof and compare_fingerprint(f, 14, ARGV[12]) ~= 'same' then
     -- Another command owns the ID, but it is this one whose money has moved.
     f[FPV], f[FP], f[PAY] = ARGV[14], ARGV[15], ARGV[12]
   end

@@ -3,12 +3,17 @@
 -- KEYS[1]  the record
 -- KEYS[2]  the command's message, kept for as long as the request is open: what a signal works with
 -- KEYS[3]  the bucket's schedule: a sorted set of the open request IDs by when they are looked at without their copy
+-- KEYS[#]  the bucket's epoch, the last of all
 -- ARGV     1 token, 2 hop, 3 attempt, 4 maybe sent (0, 1 or 2, see common.lua), 5 code, 6 due (ms), 7 gateway refund ID, 8 via,
 --          9 review (1 or 0), 10 record TTL (ms), 11 request ID, 12 the message, 13 scheduled for (ms, 0: never)
 --
 -- Returns  {what}
+--   forgot      as in record_claim.lua
 --   stored      it waits, or is in review, under this token and hop; also when it did so before
 --   lost        the token does not own it, or the hop does not lead on from the record's
+if not epoch() then
+  return {'forgot'}
+end
 local token, hop = ARGV[1], tonumber(ARGV[2])
 local raw = redis.call('GET', KEYS[1])
 if not raw then

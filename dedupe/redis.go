@@ -290,6 +290,8 @@ func readPayment(reply []string) (paymentAnswer, error) {
 
 func readRecord(call recordCall, reply []string) (recordAnswer, error) {
 	switch {
+	case len(reply) == 1 && reply[0] == foundForgot:
+		return recordAnswer{found: foundForgot}, nil
 	case call.claim != nil:
 		return readClaim(reply)
 	case call.settle != nil:
@@ -308,16 +310,19 @@ func errLength(reply []string) error {
 }
 
 func readClaim(reply []string) (recordAnswer, error) {
-	if len(reply) != 5 {
+	if len(reply) != 7 {
 		return recordAnswer{}, errLength(reply)
 	}
 	a := recordAnswer{found: reply[0]}
+	began, beganErr := strconv.ParseInt(reply[5], 10, 64)
+	since, sinceErr := strconv.ParseInt(reply[6], 10, 64)
 	now, nowErr := strconv.ParseInt(reply[1], 10, 64)
 	left, leftErr := strconv.ParseInt(reply[2], 10, 64)
-	if err := errors.Join(nowErr, leftErr); err != nil {
+	if err := errors.Join(nowErr, leftErr, beganErr, sinceErr); err != nil {
 		return a, fmt.Errorf("%w: claim times: %w", ErrCorrupt, err)
 	}
 	a.now, a.retryIn = fromMillis(now), time.Duration(left)*time.Millisecond
+	a.epoch = refund.Epoch{Began: fromMillis(began), Since: fromMillis(since)}
 	err := a.readStored(reply[3], reply[4])
 	return a, err
 }

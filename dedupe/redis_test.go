@@ -86,6 +86,7 @@ func TestRecordsSurviveTheDeathOfTheServer(t *testing.T) {
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
+	renew(t, r)
 	p.settles(failed(q, "done"), "done")
 	p.claims(request("a", "t2"), refund.ClaimSettled)
 	if err := r.Ping(t.Context()); err != nil {
@@ -273,6 +274,7 @@ func TestMetricsCountEveryAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = r.Close() })
+	beginEpochs(t, r)
 	created, err := testutil.GatherAndCount(reg, "refund_worker_dedupe_calls_total")
 	if err != nil {
 		t.Fatal(err)

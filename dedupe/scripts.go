@@ -19,6 +19,8 @@ type scripts struct {
 	recordLook                                                 *redis.Script
 	paymentAcquire, paymentSettle, paymentWait, paymentRelease *redis.Script
 	probe                                                      *redis.Script
+	recordRestore, paymentRestore                              *redis.Script
+	epochBeat, epochSwap, lockKeep                             *redis.Script
 }
 
 func loadScripts() (scripts, error) {
@@ -33,7 +35,9 @@ func loadScripts() (scripts, error) {
 		"record_look":     &s.recordLook,
 		"payment_acquire": &s.paymentAcquire, "payment_settle": &s.paymentSettle,
 		"payment_wait": &s.paymentWait, "payment_release": &s.paymentRelease,
-		"probe": &s.probe,
+		"probe":          &s.probe,
+		"record_restore": &s.recordRestore, "payment_restore": &s.paymentRestore,
+		"epoch_beat": &s.epochBeat, "epoch_swap": &s.epochSwap, "lock_keep": &s.lockKeep,
 	} {
 		text, err := luaFiles.ReadFile(name + ".lua")
 		if err != nil {
@@ -48,6 +52,7 @@ func (s scripts) all() []*redis.Script {
 	return []*redis.Script{
 		s.recordClaim, s.recordSettle, s.recordWait, s.recordRelease, s.recordLook,
 		s.paymentAcquire, s.paymentSettle, s.paymentWait, s.paymentRelease, s.probe,
+		s.recordRestore, s.paymentRestore, s.epochBeat, s.epochSwap, s.lockKeep,
 	}
 }
 
@@ -93,7 +98,7 @@ func (r *Redis) recordScript(c recordCall) scriptCall {
 	switch {
 	case c.claim != nil:
 		q := c.claim
-		return scriptCall{r.scripts.recordClaim, []string{r.keys.record(q.RequestID), r.keys.outcome(q.RequestID)}, withFingerprints([]any{
+		return scriptCall{r.scripts.recordClaim, []string{r.keys.record(q.RequestID), r.keys.outcome(q.RequestID), r.keys.epoch(bucket(q.RequestID))}, withFingerprints([]any{
 			escape(q.Token), q.Lease.Milliseconds(), r.cfg.MaxLease.Milliseconds(), ttl, q.Hop, kindOf(*q), q.Attempt,
 			millis(q.FirstSeen), escape(q.Via), escape(q.Account), escape(q.GatewayKey), paymentDigest(q.Payment), maxTakeovers,
 		}, q.Fingerprints)}
@@ -105,7 +110,7 @@ func (r *Redis) recordScript(c recordCall) scriptCall {
 		}, q.Claim.Fingerprints)}
 	case c.wait != nil:
 		q := c.wait
-		key := []string{r.keys.record(q.RequestID), r.keys.message(q.RequestID), r.keys.schedule(bucket(q.RequestID))}
+		key := []string{r.keys.record(q.RequestID), r.keys.message(q.RequestID), r.keys.schedule(bucket(q.RequestID)), r.keys.epoch(bucket(q.RequestID))}
 		return scriptCall{r.scripts.recordWait, key, []any{
 			escape(q.Token), q.Hop, q.Attempt, sentMark(*q), escape(string(q.Code)), millis(q.Due),
 			escape(q.GatewayRefundID), escape(q.Via), flag(q.Review), ttl, q.RequestID, packMessage(q.Message), millis(q.LookAt),
@@ -118,10 +123,11 @@ func (r *Redis) recordScript(c recordCall) scriptCall {
 	}
 }
 
-// allKeys are the keys of one request and its bucket's schedule: one hash slot.
+// allKeys are the keys of one request, its bucket's schedule and, the last of all, its epoch: one hash slot.
 func (r *Redis) allKeys(requestID string) []string {
 	return []string{
 		r.keys.record(requestID), r.keys.outcome(requestID), r.keys.message(requestID), r.keys.schedule(bucket(requestID)),
+		r.keys.epoch(bucket(requestID)),
 	}
 }
 
@@ -130,7 +136,7 @@ func (r *Redis) paymentScript(c paymentCall) scriptCall {
 	token := escape(c.token)
 	switch {
 	case c.acquire != nil:
-		return scriptCall{r.scripts.paymentAcquire, key, []any{
+		return scriptCall{r.scripts.paymentAcquire, append(key, r.keys.epoch(bucket(paymentName(c.ref)))), []any{
 			token, c.requestID, c.acquire.lease.Milliseconds(), r.cfg.MaxLease.Milliseconds(), ttl, c.ref.Minor, c.ref.OriginalMinor,
 			c.acquire.mode,
 		}}

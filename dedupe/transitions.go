@@ -18,6 +18,9 @@ func claim(ctx context.Context, b backend, req refund.ClaimRequest) (refund.Clai
 	if err != nil {
 		return refund.Claim{}, fmt.Errorf("claim %s: %w", req.RequestID, err)
 	}
+	if pay.found == foundForgot || rec.found == foundForgot {
+		return refund.Claim{}, fmt.Errorf("claim %s: %w", req.RequestID, forgot(ctx, b, req))
+	}
 	if rec.found != foundGranted {
 		return denied(ctx, b, req, pay, rec)
 	}
@@ -33,6 +36,9 @@ func claim(ctx context.Context, b backend, req refund.ClaimRequest) (refund.Clai
 		if err != nil {
 			return refund.Claim{}, fmt.Errorf("claim %s: acquire its payment: %w", req.RequestID, err)
 		}
+		if pay.found == foundForgot {
+			return refund.Claim{}, fmt.Errorf("claim %s: %w", req.RequestID, forgot(ctx, b, req))
+		}
 	}
 	if pay.found == foundBusy {
 		back := refund.ReleaseRequest{RequestID: req.RequestID, Token: req.Token, Payment: req.Payment}
@@ -45,7 +51,7 @@ func claim(ctx context.Context, b backend, req refund.ClaimRequest) (refund.Clai
 	rec.record.MaybeSent = rec.record.MaybeSent || proven
 	return refund.Claim{
 		Status: refund.ClaimGranted, Record: rec.record, Fresh: rec.fresh, Now: rec.now,
-		CapExceeded: pay.exceeded, OthersKnown: pay.others,
+		CapExceeded: pay.exceeded, OthersKnown: pay.others, Epoch: rec.epoch,
 	}, nil
 }
 
@@ -149,7 +155,10 @@ func settle(ctx context.Context, b backend, req refund.SettleRequest) (refund.Se
 	if err != nil {
 		return refund.Settled{}, fmt.Errorf("settle %s: %w", req.RequestID, err)
 	}
-	if rec.found == foundLost {
+	switch rec.found {
+	case foundForgot:
+		return refund.Settled{}, fmt.Errorf("settle %s: %w", req.RequestID, unavailable(ErrForgot))
+	case foundLost:
 		return refund.Settled{Lost: true}, nil
 	}
 	answer := refund.Settled{Stored: true, Outcome: rec.outcome}
@@ -176,6 +185,9 @@ func wait(ctx context.Context, b backend, req refund.WaitRequest) (refund.Waited
 	_, rec, err := b.exchange(ctx, pay, &recordCall{wait: &req})
 	if err != nil {
 		return refund.Waited{}, fmt.Errorf("wait %s: %w", req.RequestID, err)
+	}
+	if rec.found == foundForgot {
+		return refund.Waited{}, fmt.Errorf("wait %s: %w", req.RequestID, unavailable(ErrForgot))
 	}
 	return refund.Waited{Stored: rec.found == foundStored, Lost: rec.found != foundStored}, nil
 }

@@ -17,6 +17,9 @@ type Config struct {
 	// GatewayTimeout bounds one gateway call, from the dial to the last byte of the answer. A pass makes two calls at
 	// most that matter for the lease: an inquiry and a send.
 	GatewayTimeout time.Duration
+	// Settling is how long a gateway that promises nothing about repeats may take until an inquiry shows a refund that
+	// it has carried out. It counts only after the store has forgotten something; see Epoch.
+	Settling time.Duration
 	// Grace is how long a pass that has sent may go on storing and publishing after the worker was told to stop.
 	// What it cannot store in that time, the redelivery finds out by inquiry.
 	Grace time.Duration
@@ -34,6 +37,9 @@ func (c Config) Validate() error {
 	if c.Lease <= 2*c.GatewayTimeout+SettleAllowance {
 		errs = append(errs, fmt.Errorf("lease: %v is not longer than two gateway timeouts and %v for storing (%v)",
 			c.Lease, SettleAllowance, 2*c.GatewayTimeout+SettleAllowance))
+	}
+	if c.Settling < 0 {
+		errs = append(errs, fmt.Errorf("settling: %v is negative", c.Settling))
 	}
 	if c.Grace <= 0 {
 		errs = append(errs, fmt.Errorf("grace: %v is not positive", c.Grace))

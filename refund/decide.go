@@ -34,6 +34,7 @@ type situation struct {
 	age time.Duration
 	// resendWindow is the account's: how long after the first sight a resend is safe; 0 where it never is.
 	resendWindow time.Duration
+	doubt        doubt
 	evidence     evidence
 }
 
@@ -72,7 +73,7 @@ type decision struct {
 func decide(s situation, policy Policy) decision {
 	ev := s.evidence
 	d := decision{attempt: s.attempt, maybeSent: s.maybeSent}
-	if ev.reached() {
+	if ev.reached() && (ev.sent || !s.doubt.holds(s.maybeSent)) {
 		d.attempt++
 	}
 	if ev.sent && ev.send.Verdict != NotSent {
@@ -98,7 +99,7 @@ func decide(s situation, policy Policy) decision {
 			return d.contradiction(r)
 		}
 	}
-	earlier := s.maybeSent || ev.asked && ev.before.Verdict == Pending
+	earlier := s.maybeSent || s.doubt.running || ev.asked && ev.before.Verdict == Pending
 	if r, proved := ev.failure(earlier); proved {
 		return d.settle(schemas.Failed, failureCode(r), r)
 	}
@@ -119,6 +120,9 @@ func decide(s situation, policy Policy) decision {
 	d.next, d.status = nextWait, schemas.RetryPending
 	d.code = waitCode(d.result, d.maybeSent)
 	d.tier = policy.tier(firstTier(s.gateway, d.code), s.hop, d.result.RetryAfter)
+	if !ev.sent && s.doubt.holds(d.maybeSent) {
+		d.tier = policy.tier(0, s.hop, max(d.result.RetryAfter, s.doubt.left))
+	}
 	return d
 }
 

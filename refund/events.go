@@ -9,17 +9,18 @@ import (
 	"refundworker/schemas"
 )
 
-// publishFinal publishes a terminal outcome's bytes; out is what they say.
-func (p *Processor) publishFinal(ctx context.Context, in input, out schemas.Outcome, value []byte, replayed bool) error {
-	headers := schemas.OutcomeHeaders(out, schemas.FinalEventID(out.RequestID), p.cfg.Source, in.traceparent())
+// publishFinal publishes a terminal outcome's bytes; out is what they say, and memo is the record's.
+func (p *Processor) publishFinal(ctx context.Context, in input, out schemas.Outcome, value []byte, memo schemas.Memo, replayed bool) error {
+	headers := append(schemas.OutcomeHeaders(out, schemas.FinalEventID(out.RequestID), p.cfg.Source, in.traceparent()), memo.Headers()...)
 	if replayed {
 		headers = append(headers, schemas.Header{Key: schemas.HeaderReplayed, Value: []byte("1")})
 	}
 	return p.publish(ctx, Event{Channel: Results, Key: []byte(out.RequestID), Value: value, Headers: headers})
 }
 
-// publishStored answers a duplicate with the outcome that was stored first, byte for byte.
-func (p *Processor) publishStored(ctx context.Context, in input, value []byte) error {
+// publishStored answers a duplicate with the outcome that was stored first, byte for byte. The memo is empty where it is
+// not known whether the outcome is this command's.
+func (p *Processor) publishStored(ctx context.Context, in input, value []byte, memo schemas.Memo) error {
 	if len(value) == 0 {
 		p.log.Warn().Str("request_id", in.cmd.RequestID).Msg("settled before, and its outcome's bytes have expired: nothing to publish")
 		return nil
@@ -29,7 +30,7 @@ func (p *Processor) publishStored(ctx context.Context, in input, value []byte) e
 		return fmt.Errorf("publish %s: the stored outcome cannot be read: %w", in.cmd.RequestID, err)
 	}
 	p.log.Debug().Str("request_id", in.cmd.RequestID).Msg("settled before; publishing the stored outcome")
-	return p.publishFinal(ctx, in, out, value, true)
+	return p.publishFinal(ctx, in, out, value, memo, true)
 }
 
 // publishWait writes the retry copy and, when the reason is new, the retry-pending event beside it.
@@ -66,10 +67,10 @@ func (p *Processor) progress(in input, rec Record, d decision) (Event, error) {
 	if err != nil {
 		return Event{}, fmt.Errorf("publish %s: %w", in.cmd.RequestID, err)
 	}
-	return Event{
-		Channel: Results, Key: []byte(out.RequestID), Value: value,
-		Headers: schemas.OutcomeHeaders(out, schemas.ProgressEventID(out.RequestID, rec.Hop, rec.Token), p.cfg.Source, in.traceparent()),
-	}, nil
+	memo := in.memo(rec)
+	memo.GatewayKey = rec.GatewayKey
+	headers := schemas.OutcomeHeaders(out, schemas.ProgressEventID(out.RequestID, rec.Hop, rec.Token), p.cfg.Source, in.traceparent())
+	return Event{Channel: Results, Key: []byte(out.RequestID), Value: value, Headers: append(headers, memo.Headers()...)}, nil
 }
 
 // copyOf is the retry copy of a waiting record: the command's own bytes with the record's state in the headers.

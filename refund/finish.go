@@ -34,9 +34,9 @@ func (p *Processor) settle(ctx context.Context, in input, c claimed, d decision)
 		return false, nil
 	}
 	if !bytes.Equal(settled.Outcome, value) {
-		return true, errors.Join(p.contradiction(ctx, in, d, settled.Outcome), p.publishStored(ctx, in, settled.Outcome))
+		return true, errors.Join(p.contradiction(ctx, in, d, settled.Outcome), p.publishStored(ctx, in, settled.Outcome, schemas.Memo{}))
 	}
-	if err := p.publishFinal(ctx, in, out, value, false); err != nil {
+	if err := p.publishFinal(ctx, in, out, value, in.memo(c.Record), false); err != nil {
 		return true, err
 	}
 	p.settledLine(in, c, d)

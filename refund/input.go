@@ -113,6 +113,12 @@ func (in input) payment() PaymentRef {
 	return ref
 }
 
+// memo is what an event tells the workers themselves, should the store forget the record.
+func (in input) memo(rec Record) schemas.Memo {
+	newest := fingerprints(in.cmd)[0]
+	return schemas.Memo{FingerprintVersion: newest.Version, FingerprintSum: newest.Sum, FirstSeen: rec.FirstSeen}
+}
+
 // request is what reaches the gateway, with what the record froze.
 func (in input) request(c Claim) Request {
 	rec := c.Record

@@ -27,11 +27,18 @@ func (p *Processor) granted(ctx context.Context, message *input, acct Account, c
 		message.state.Account = rec.Account
 		return false, p.release(ctx, in, c)
 	}
-	if code, detail := p.refusal(in, acct, c); code != "" {
-		return p.settle(ctx, in, c, decision{
-			next: nextSettle, status: schemas.Failed, code: code, attempt: rec.Attempt,
-			result: Result{Verdict: NotSent, Detail: detail},
-		})
+	unsure := p.doubtOf(in, acct, c.Claim)
+	if unsure.adopts(acct) {
+		c.Record.MaybeSent, c.Record.FirstSeen = true, unsure.sentAfter
+		rec = c.Record
+	}
+	code, detail := p.refusal(in, acct, c, unsure)
+	refused := decision{
+		next: nextSettle, status: schemas.Failed, code: code, attempt: rec.Attempt, result: Result{Verdict: NotSent, Detail: detail},
+	}
+	unsure.refused = code != ""
+	if unsure.refused && !unsure.doubtful {
+		return p.settle(ctx, in, c, refused)
 	}
 	if acct.KeyFunc(in.cmd.RequestID) != rec.GatewayKey {
 		return p.wait(ctx, in, c, decision{
@@ -44,14 +51,20 @@ func (p *Processor) granted(ctx context.Context, message *input, acct Account, c
 		return true, errors.Join(p.release(ctx, in, c), fmt.Errorf("refund %s: %w", in.cmd.RequestID, context.Cause(ctx)))
 	}
 
-	ev, err := p.consult(ctx, acct, in, c)
+	ev, err := p.consult(ctx, acct, in, c, unsure)
 	if err != nil {
 		return true, errors.Join(p.release(ctx, in, c), fmt.Errorf("refund %s: %w", in.cmd.RequestID, err))
 	}
+	if unsure.clears(ev.before) {
+		return p.settle(ctx, in, c, refused)
+	}
 	d := decide(situation{
-		gateway: acct.Gateway, maybeSent: rec.MaybeSent, reviewing: rec.inReview(), hop: rec.Hop, attempt: rec.Attempt, age: c.Now.Sub(rec.FirstSeen),
-		resendWindow: acct.ResendWindow, evidence: ev,
+		gateway: acct.Gateway, maybeSent: rec.MaybeSent, reviewing: rec.inReview(), hop: rec.Hop, attempt: rec.Attempt,
+		age: c.Now.Sub(rec.FirstSeen), resendWindow: acct.ResendWindow, doubt: unsure, evidence: ev,
 	}, p.cfg.Policy)
+	if unsure.doubtful && !ev.sent && !d.maybeSent {
+		c.Record.FirstSeen = unsure.known // no inquiry has let it go, so its copy must carry the doubt on
+	}
 	p.raise(in, acct, ev)
 	finish := p.wait
 	if d.next == nextSettle {
@@ -65,9 +78,10 @@ func (p *Processor) granted(ctx context.Context, message *input, acct Account, c
 }
 
 // refusal finds what our own side refuses before anything is sent. Only what provably never was sent is refused, and for
-// its content only a record that was absent: one that was not may have been admitted by a build with other rules.
-func (p *Processor) refusal(in input, acct Account, c claimed) (schemas.Code, string) {
-	if c.Fresh {
+// its content only a record that was absent: one that was not may have been admitted by a build with other rules. A
+// request in doubt is judged as an absent one, each time until an inquiry has cleared it.
+func (p *Processor) refusal(in input, acct Account, c claimed, unsure doubt) (schemas.Code, string) {
+	if (c.Fresh || unsure.doubtful) && !c.Record.MaybeSent {
 		if text := acct.Client.Check(in.request(c.Claim)); text != "" {
 			return schemas.CodeInvalidRequest, text
 		}
@@ -87,7 +101,7 @@ func (p *Processor) refusal(in input, acct Account, c claimed) (schemas.Code, st
 // safe, then a confirming inquiry where the answer calls for one. The calls outlive ctx, because an answer that is on
 // its way must not be dropped; each has its own timeout, and all end inside the lease. But no new call is begun once ctx
 // has ended: the error then is its cause, and nothing was sent in this pass.
-func (p *Processor) consult(ctx context.Context, acct Account, in input, c claimed) (evidence, error) {
+func (p *Processor) consult(ctx context.Context, acct Account, in input, c claimed, unsure doubt) (evidence, error) {
 	calls, cancel := context.WithDeadline(context.WithoutCancel(ctx), c.started.Add(p.cfg.Lease-SettleAllowance))
 	defer cancel()
 
@@ -100,9 +114,9 @@ func (p *Processor) consult(ctx context.Context, acct Account, in input, c claim
 		}
 	}
 	// A notified failure is believed once an inquiry agrees: what is told can be older than what was sent since.
-	if maybeSent || acct.InquireFirst || in.notified() {
+	if maybeSent || acct.InquireFirst || in.notified() || unsure.doubtful {
 		ev.asked, ev.before = true, p.call(calls, acct, "inquire", acct.Client.Inquire, req)
-		if !maySend(acct, in, c, ev.before) {
+		if unsure.quarantined || unsure.refused || !maySend(acct, in, c, ev.before) {
 			return ev, nil
 		}
 		if ctx.Err() != nil {
@@ -110,7 +124,7 @@ func (p *Processor) consult(ctx context.Context, acct Account, in input, c claim
 		}
 	}
 	ev.sent, ev.send = true, p.call(calls, acct, "refund", acct.Client.Refund, req)
-	if confirm := ev.send.InquireNow || ev.send.Verdict == Declined && maybeSent; confirm && ctx.Err() == nil {
+	if confirm := ev.send.InquireNow || ev.send.Verdict == Declined && (maybeSent || unsure.running); confirm && ctx.Err() == nil {
 		// By our own key, not by the gateway's new ID: so soon after the send, "not found" must stay a plain absence.
 		ev.confirmed, ev.after = true, p.call(calls, acct, "inquire", acct.Client.Inquire, req)
 	}

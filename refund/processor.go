@@ -125,7 +125,7 @@ func (p *Processor) pass(ctx context.Context, message *input) (done bool, err er
 		return p.granted(ctx, message, acct, c)
 	case ClaimSettled:
 		p.metrics.duplicates.WithLabelValues(duplicateSettled).Inc()
-		return true, p.publishStored(ctx, in, c.Outcome)
+		return true, p.publishStored(ctx, in, c.Outcome, in.memo(c.Record))
 	case ClaimTombstone:
 		p.metrics.duplicates.WithLabelValues(duplicateTombstone).Inc()
 		return true, p.reject(ctx, in, &schemas.DecodeError{

@@ -263,7 +263,7 @@ type accounts interface {
 func (b *bundle) processorFor(t *testing.T, accts accounts, store claims) *refund.Processor {
 	t.Helper()
 	p, err := refund.New(refund.Config{
-		Lease: lease, GatewayTimeout: 15 * time.Second, Grace: grace, Source: "/test",
+		Lease: lease, GatewayTimeout: 15 * time.Second, Settling: time.Minute, Grace: grace, Source: "/test",
 		Policy: refund.Policy{
 			Tiers: []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute, time.Hour}, Horizon: 24 * time.Hour,
 			LapseAfter: lapseAfter, ReviewInterval: 24 * time.Hour,

@@ -130,6 +130,8 @@ type Claim struct {
 	Settled     SettledAs
 	// Now is the store's clock when the claim was decided.
 	Now time.Time
+	// Epoch is the zero Epoch for as long as the store has never forgotten anything.
+	Epoch Epoch
 }
 
 // SettleRequest stores a terminal outcome and releases the payment, in one round trip.

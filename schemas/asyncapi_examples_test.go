@@ -104,6 +104,11 @@ func TestTheOutcomeExamplesAreEventsAsTheyAreWritten(t *testing.T) {
 		if replayed, ok := e.headers[schemas.HeaderReplayed]; ok && out.Final {
 			want[schemas.HeaderReplayed] = replayed
 		}
+		memo, err := schemas.ParseMemo(e.hs)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		maps.Copy(want, asMap(t, memo.Headers()))
 		if diff := cmp.Diff(want, e.headers); diff != "" {
 			t.Errorf("%s: headers (-written +document):\n%s", name, diff)
 		}

@@ -159,6 +159,7 @@ func TestTheHeadersAreThoseThatAreWritten(t *testing.T) {
 	named.RequestID = "rf_1"
 	traced := schemas.Header{Key: schemas.HeaderTraceparent, Value: trace}
 	replayed := schemas.Header{Key: schemas.HeaderReplayed, Value: []byte(schemas.HeaderSet)}
+	memo := schemas.Memo{FingerprintVersion: 1, FingerprintSum: "f", FirstSeen: time.UnixMilli(1795262400000), GatewayKey: "rf_1"}.Headers()
 	state := schemas.RetryState{
 		Hop: 1, Attempt: 1, Due: time.UnixMilli(1795262471123), FirstSeen: time.UnixMilli(1795262400000), Origin: origin,
 		MaybeSent: true, Account: "hk-stores", GatewayKey: "rf_1",
@@ -170,7 +171,7 @@ func TestTheHeadersAreThoseThatAreWritten(t *testing.T) {
 	for message, written := range map[string]struct{ least, most []schemas.Header }{
 		"Outcome": {
 			schemas.OutcomeHeaders(out, schemas.ProgressEventID("rf_1", 1, "TOKEN"), "/refund-worker", nil),
-			append(schemas.OutcomeHeaders(out, schemas.FinalEventID("rf_1"), "/refund-worker", trace), replayed),
+			slices.Concat(schemas.OutcomeHeaders(out, schemas.FinalEventID("rf_1"), "/refund-worker", trace), memo, []schemas.Header{replayed}),
 		},
 		"CommandRejected": {
 			schemas.RejectionHeaders(rejection, "/refund-worker", nil), schemas.RejectionHeaders(named, "/refund-worker", trace),

@@ -29,8 +29,11 @@ const (
 	HeaderAccount    = "refund-account"
 	HeaderGatewayKey = "refund-gateway-key"
 	HeaderReplayed   = "refund-replayed"
-	HeaderCause      = "refund-cause"
-	HeaderDetail     = "refund-detail"
+	// HeaderFingerprint stands only on outcomes; see [Memo].
+	HeaderFingerprint = "refund-fingerprint"
+
+	HeaderCause  = "refund-cause"
+	HeaderDetail = "refund-detail"
 )
 
 // Event types.

@@ -37,6 +37,7 @@ type cli struct {
 	Run     runCmd     `cmd:"" help:"Work: consume commands until SIGTERM. A second signal ends the process at once."`
 	Init    initCmd    `cmd:"" help:"Create the topics that are missing and the layout in Redis. Safe to repeat."`
 	Check   checkCmd   `cmd:"" help:"Check configuration, Kafka and Redis, and say what is wrong."`
+	Rebuild rebuildCmd `cmd:"" help:"Refill what Redis has forgotten from the results topic, as running workers do by themselves. Safe to repeat, and beside them."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
@@ -45,6 +46,9 @@ type (
 	initCmd    struct{}
 	checkCmd   struct{}
 	versionCmd struct{}
+	rebuildCmd struct {
+		All bool `help:"Everything from the beginning, also where nothing was noticed; running workers go on meanwhile."`
+	}
 )
 
 func main() {
@@ -109,7 +113,7 @@ func (c *cli) do(ctx context.Context, command string, src config.Source, stdout,
 		return err
 	}
 	scope := config.WithAccounts
-	if command == "init" {
+	if command == "init" || command == "rebuild" {
 		scope = config.WithoutAccounts
 	}
 	cfg, err := config.Load(c.Flags, scope, src)
@@ -125,6 +129,10 @@ func (c *cli) do(ctx context.Context, command string, src config.Source, stdout,
 		return worker.Init(ctx, cfg, log, stdout)
 	case "check":
 		return worker.Check(ctx, cfg, log, stdout)
+	case "rebuild":
+		shown := newProgress(stdout)
+		defer shown.end()
+		return worker.Rebuild(ctx, cfg, c.Rebuild.All, log, stdout, shown.tell)
 	}
 	w, err := worker.New(cfg, version, log)
 	if err != nil {

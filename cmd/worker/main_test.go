@@ -133,8 +133,10 @@ func TestInitThenCheckExitWith0AndCheckAloneWith2(t *testing.T) {
 		{"init", exitDone, "refunds.commands"},
 		{"init", exitDone, "exists"},
 		{"check", exitDone, "kafka   ok"},
+		{"rebuild", exitDone, "nothing to do"},
+		{"rebuild --all", exitDone, "read 0 events"},
 	} {
-		args := []string{step.command, "--config", "w.yaml"}
+		args := append(strings.Fields(step.command), "--config", "w.yaml")
 		if step.command == "run" {
 			args = append(args, "--http-listen", "127.0.0.1:0")
 		}

@@ -57,13 +57,17 @@ func arrows() map[string]arrow {
 		"internal/worker": {
 			own: []string{
 				"schemas", "refund", "consumer", "producer", "dedupe", "gateway", "gateway/antom", "gateway/eftpay",
-				"internal/config", "internal/kafka", "internal/observe", "internal/reload",
+				"internal/config", "internal/kafka", "internal/observe", "internal/rebuild", "internal/reload",
 			},
 			libs: []string{kafkaGo, goRedis, zerolog, prometheus, backoff, xsync},
 		},
+		"internal/rebuild": {
+			own:  []string{"schemas", "refund", "dedupe", "internal/kafka"},
+			libs: []string{zerolog, prometheus, xsync},
+		},
 		"cmd/worker": {
 			own:  []string{"internal/worker", "internal/config", "internal/observe"},
-			libs: []string{kong, zerolog},
+			libs: []string{kong, zerolog, "github.com/schollz/progressbar/v3"},
 		},
 		"cmd/sandbox": {
 			own: []string{

@@ -85,7 +85,7 @@ func exercise(t *testing.T, store *dedupe.Redis) {
 	ctx := t.Context()
 	report, checked := store.CheckServer(ctx)
 	_, pressed := store.MemoryPressure(ctx)
-	if err := errors.Join(store.Init(ctx), checked, pressed, store.Probe(ctx), store.Ping(ctx)); err != nil {
+	if err := errors.Join(store.Init(ctx), store.FirstEpochs(ctx), checked, pressed, store.Probe(ctx), store.Ping(ctx)); err != nil {
 		t.Fatal(err)
 	}
 	for _, warning := range report.Warnings {
@@ -131,7 +131,26 @@ func exercise(t *testing.T, store *dedupe.Redis) {
 	_, overdue := store.Overdue(ctx, 1, time.Second)
 	postponed := store.Postpone(ctx, []string{"rf-paid"}, time.Second)
 	_, _, counted := store.Scheduled(ctx)
-	if err := errors.Join(released, waited, declined, settled, read, looked, overdue, postponed, counted); err != nil {
+	_, beaten := store.LastBeat(ctx)
+	if err := errors.Join(released, waited, declined, settled, read, looked, overdue, postponed, counted, beaten, store.Beat(ctx), store.Remembers(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	refill(t, store)
+}
+
+// refill puts back one outcome, as after a flush.
+func refill(t *testing.T, store *dedupe.Redis) {
+	t.Helper()
+	ctx := t.Context()
+	refill, err := store.BeginRebuild(ctx, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, restored := store.Restore(ctx, []dedupe.Remembered{{
+		RequestID: "rf-back", Payment: refund.PaymentRef{Gateway: schemas.Antom, PaymentID: "pay-back", Minor: 100},
+		Status: schemas.Failed, Code: schemas.CodeRefundFailed, OccurredAt: time.Now(), Outcome: []byte("{}"),
+	}})
+	if err := errors.Join(restored, refill.Keep(ctx), refill.Finish(ctx), refill.Close(ctx)); err != nil {
 		t.Fatal(err)
 	}
 }

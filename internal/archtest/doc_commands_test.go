@@ -162,7 +162,7 @@ func trimmed(text string) []string {
 func TestDocumentsNameCommandsAndFlagsThatExist(t *testing.T) {
 	t.Parallel()
 	helps := map[string]string{
-		"worker":  output(t, build(t, "worker"), "--help"),
+		"worker":  output(t, build(t, "worker"), "--help") + output(t, build(t, "worker"), "rebuild", "--help"),
 		"sandbox": output(t, build(t, "sandbox"), "--help"),
 	}
 	count := 0

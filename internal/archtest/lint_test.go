@@ -101,6 +101,11 @@ func plants() []planted {
 		{"internal/worker", franz + "/pkg/kfake", true},
 		{"internal/worker", miniredis, true},
 
+		{"internal/rebuild", own("dedupe"), false},
+		{"internal/rebuild", own("internal/kafka"), false},
+		{"internal/rebuild", own("consumer"), true},
+		{"internal/rebuild", own("internal/worker"), true},
+
 		{"cmd/worker", own("internal/worker"), false},
 		{"cmd/worker", kong, false},
 		{"cmd/worker", own("gateway/sandbox"), true},

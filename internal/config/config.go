@@ -99,6 +99,9 @@ type Limits struct {
 	Lease time.Duration `yaml:"lease" default:"60s" help:"How long a claim holds off other workers: longer than gateway_timeout twice and 10s for settling, at most 1h."`
 	// Drain is how long a rebalance or a stop waits for running calls, 100ms to a second less than [SessionTimeout]. Default 2s.
 	Drain time.Duration `yaml:"drain" default:"2s" help:"How long a rebalance waits for running calls, 100ms to 9s: the session timeout is 10s."`
+	// Settling is how long a gateway without promised idempotency may take until an inquiry shows what it has carried
+	// out, 1s to 1h. It counts only after Redis has forgotten. Default 60s.
+	Settling time.Duration `yaml:"settling" default:"60s" help:"After Redis forgot: how long eftPay may take until an inquiry shows a refund, 1s to 1h."`
 	// Horizon is the age at which an unknown outcome goes to review, 1m to 720h. Default 24h.
 	Horizon time.Duration `yaml:"horizon" default:"24h" help:"Age at which an unknown outcome goes to review, longer than the longest retry tier, at most 720h."`
 }

@@ -142,6 +142,7 @@ func TestEveryFaultOfTheFileIsOneLineThatSaysWhatWhereAndWhatToDo(t *testing.T) 
 		{"a lease too long", "limits: {lease: 2h}\n", []string{"limits.lease (w.yaml:1:10): 2h0m0s is not between 40s, which is gateway_timeout twice and 10s for settling, and 1h0m0s; write more than 40s, or lower limits.gateway_timeout"}},
 		{"no drain", "limits: {drain: 0s}\n", []string{"limits.drain (w.yaml:1:10): 0s is not between 100ms and 9s, which the Kafka session timeout of 10s allows; write at least 100ms and at most 9s"}},
 		{"a drain as long as the session", "limits: {drain: 10s}\n", []string{"limits.drain (w.yaml:1:10): 10s is not between 100ms and 9s, which the Kafka session timeout of 10s allows; write at least 100ms and at most 9s"}},
+		{"a settling time too short", "limits: {settling: 10ms}\n", []string{"limits.settling (w.yaml:1:10): 10ms is not between 1s and 1h0m0s; write a duration in between"}},
 		{"a horizon too long", "limits: {horizon: 721h}\n", []string{"limits.horizon (w.yaml:1:10): 721h0m0s is not between 1m0s and 720h0m0s; write a duration in between"}},
 		{"a horizon no longer than the longest tier", "limits: {horizon: 1h}\n", []string{"limits.horizon (w.yaml:1:10): 1h0m0s is not longer than the longest retry tier, which is 1h0m0s; raise it, or take the tier out"}},
 

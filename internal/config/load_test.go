@@ -92,7 +92,7 @@ func defaults() Config {
 			Partitions: 6, Replication: 3, MinInsync: 2, SASL: SASL{Mechanism: "scram-sha-512"},
 		},
 		Redis:  Redis{Addresses: []string{"127.0.0.1:6379"}, KeyPrefix: "refund"},
-		Limits: Limits{InFlight: 256, GatewayTimeout: 15 * time.Second, Lease: time.Minute, Drain: 2 * time.Second, Horizon: 24 * time.Hour},
+		Limits: Limits{InFlight: 256, GatewayTimeout: 15 * time.Second, Lease: time.Minute, Drain: 2 * time.Second, Settling: time.Minute, Horizon: 24 * time.Hour},
 		Dedupe: Dedupe{OutcomeTTL: 720 * time.Hour, TombstoneTTL: 9600 * time.Hour},
 		Retry: Retry{
 			Tiers:      []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute, time.Hour},
@@ -231,7 +231,8 @@ func sample() map[string]string {
 		"redis.addresses": "c:3", "redis.master_name": "m", "redis.username": "u", "redis.password": "env:PW",
 		"redis.sentinel_username": "s", "redis.sentinel_password": "env:PW",
 		"redis.tls.ca_file": "ca.pem", "redis.tls.cert_file": "cert.pem", "redis.tls.key_file": "key.pem", "redis.key_prefix": "k",
-		"limits.in_flight": "8", "limits.gateway_timeout": "5s", "limits.lease": "30s", "limits.drain": "1s", "limits.horizon": "12h",
+		"limits.in_flight": "8", "limits.gateway_timeout": "5s", "limits.lease": "30s", "limits.drain": "1s", "limits.settling": "30s",
+		"limits.horizon":     "12h",
 		"dedupe.outcome_ttl": "2h", "dedupe.tombstone_ttl": "3h", "retry.tiers": "1s,2s", "retry.lapse_after": "2m",
 		"retry.review_interval": "36h", "http.listen": ":1", "http.notify_listen": ":2",
 		"log.level": "warn", "log.format": "console",

@@ -18,6 +18,7 @@ const (
 	minDrain                             = 100 * time.Millisecond
 	// maxDrain leaves room for a heartbeat and the last commit inside the session.
 	maxDrain                       = SessionTimeout - time.Second
+	minSettling, maxSettling       = time.Second, time.Hour
 	minHorizon, maxHorizon         = time.Minute, 720 * time.Hour
 	minOutcomeTTL, maxTombstoneTTL = time.Hour, 87600 * time.Hour
 	maxTier                        = 24 * time.Hour
@@ -142,6 +143,7 @@ func (l Limits) rules(all *faults) {
 		all.add("limits.drain", fmt.Sprintf("%s is not between %s and %s, which the Kafka session timeout of %s allows", l.Drain, minDrain, maxDrain, SessionTimeout),
 			fmt.Sprintf("write at least %s and at most %s", minDrain, maxDrain))
 	}
+	within(all, "limits.settling", l.Settling, minSettling, maxSettling)
 	within(all, "limits.horizon", l.Horizon, minHorizon, maxHorizon)
 }
 

@@ -112,7 +112,7 @@ func (t Topics) rights() []Right {
 	for _, name := range t.All() {
 		operations := []kafkago.ACLOperationType{write, judge}
 		switch {
-		case t.Tier(name) > 0, name == t.Signals():
+		case t.Tier(name) > 0, name == t.Signals(), name == t.Results():
 			operations = []kafkago.ACLOperationType{read, write, judge}
 		case name == t.Commands(), name == t.Backfill():
 			operations = []kafkago.ACLOperationType{read, judge}

@@ -126,14 +126,14 @@ func TestMissingRightsAreNamedAtOnceInOneLine(t *testing.T) {
 		"brokers that do not tell":                       {map[string]int32{".results": notTold, ".commands": 0x10}, notTold, 0, ""},
 		"more than what is needed":                       {map[string]int32{".commands": 0x7ffffff8}, 0x7ffffff8, 0, ""},
 		"a topic that may not be seen":                   {map[string]int32{".signals": 0}, full, 0, "Read and Write and DescribeConfigs on topic P.signals"},
-		"a topic of which only the settings may be seen": {map[string]int32{".results": 0}, full, 0, "Write on topic P.results"},
+		"a topic of which only the settings may be seen": {map[string]int32{".results": 0}, full, 0, "Read and Write on topic P.results"},
 		"a group that may only be seen":                  {nil, field(opDescribe), 0, "Read on groups P, P.retry"},
 		"a group that may not be seen":                   {nil, 0, kerr.GroupAuthorizationFailed.Code, "Read on groups P, P.retry"},
 		"what is alike is said together":                 {map[string]int32{".10s": read, ".1m": read}, full, 0, "Write and DescribeConfigs on topics P.retry.10s, P.retry.1m"},
 		"several": {
 			map[string]int32{".commands": field(opDescribe, opDescribeConfigs), ".results": field(opDescribe, opDescribeConfigs), ".deadletters": 0},
 			field(opDescribe), 0,
-			"Read on topic P.commands; Write on topic P.results; Write and DescribeConfigs on topic P.deadletters; Read on groups P, P.retry",
+			"Read on topic P.commands; Read and Write on topic P.results; Write and DescribeConfigs on topic P.deadletters; Read on groups P, P.retry",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

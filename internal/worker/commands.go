@@ -18,9 +18,9 @@ import (
 // askTimeout bounds init and check: both are run by people and pipelines that would rather have an answer than wait.
 const askTimeout = 30 * time.Second
 
-// Init creates the topics that are missing and writes the layout of the records to Redis. It is safe to repeat; nothing
-// that exists is altered. The error is an *UnfitError when a person has to mend something first: a right, a login, a
-// layout of another build.
+// Init creates the topics that are missing, writes the layout of the records to Redis, and begins its first epoch unless
+// the results topic shows that there is a history. It is safe to repeat; nothing that exists is altered. The error is an
+// *UnfitError when a person has to mend something first: a right, a login, a layout of another build.
 func Init(ctx context.Context, cfg config.Config, log zerolog.Logger, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -53,7 +53,10 @@ func Init(ctx context.Context, cfg config.Config, log zerolog.Logger, out io.Wri
 	if redisErr == nil {
 		_, _ = fmt.Fprintf(out, "redis  %-40s %s\n", cfg.Redis.KeyPrefix+" layout", "ready")
 	}
-	return errors.Join(initFault(judgeKafka(cfg, kafkaErr)), initFault(judgeRedis(cfg, redisErr)))
+	if err := errors.Join(initFault(judgeKafka(cfg, kafkaErr)), initFault(judgeRedis(cfg, redisErr))); err != nil {
+		return err
+	}
+	return initFault(beginEpochs(ctx, cfg, conn, topics, store, out))
 }
 
 func initFault(err error) error {

@@ -26,10 +26,11 @@ const (
 var errStarting = errors.New("redis has not answered yet")
 
 // storeHealth is what the gate asks. Probe does what claims do, because a server that answers may still take none.
-// MemoryPressure
-// is the used share of the store's memory limit, 0 where it has none.
+// Remembers is an error when what the server answers may not be believed. MemoryPressure is the used share of the store's
+// memory limit, 0 where it has none.
 type storeHealth interface {
 	Probe(context.Context) error
+	Remembers(context.Context) error
 	MemoryPressure(context.Context) (float64, error)
 }
 
@@ -53,7 +54,8 @@ func newGate(store storeHealth, report func(error), log zerolog.Logger, reg prom
 	g := &gate{
 		store: store, report: report, log: log, reason: errStarting, changed: make(chan struct{}),
 		open: promauto.With(reg).NewGauge(prometheus.GaugeOpts{
-			Name: "refund_worker_intake_open", Help: "1 while messages are taken in, 0 while Redis is away, refuses the worker or is nearly full.",
+			Name: "refund_worker_intake_open",
+			Help: "1 while messages are taken in, 0 while Redis is away, refuses the worker, is nearly full, or has forgotten.",
 		}),
 	}
 	report(errStarting)
@@ -78,6 +80,9 @@ func (g *gate) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, gateInterval)
 	defer cancel()
 	err := g.store.Probe(ctx)
+	if err == nil {
+		err = g.store.Remembers(ctx)
+	}
 	if err == nil {
 		var used float64
 		// A server that does not tell its memory (many managed ones) is not thereby full.

@@ -19,6 +19,7 @@ import (
 type fakeStore struct {
 	mu       sync.Mutex
 	err      error
+	forgot   error
 	used     float64
 	usedErr  error
 	lookedAt int
@@ -31,6 +32,12 @@ func (f *fakeStore) Probe(context.Context) error {
 	defer f.mu.Unlock()
 	f.lookedAt++
 	return f.err
+}
+
+func (f *fakeStore) Remembers(context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.forgot
 }
 
 func (f *fakeStore) MemoryPressure(context.Context) (float64, error) {
@@ -161,4 +168,27 @@ func TestTheGateClosesBeforeTheStoreIsFull(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestTheGateIsClosedWhileTheStoreHasForgotten(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setupGate(t)
+		b.store.forgot = errors.New("redis has forgotten")
+		b.run(t)
+		synctest.Wait()
+		if err := b.reported(); err == nil || !strings.Contains(err.Error(), "has forgotten") {
+			t.Errorf("readiness says %v", err)
+		}
+		if open := testutil.ToFloat64(b.open); open != 0 {
+			t.Error("intake is open")
+		}
+		b.store.mu.Lock()
+		b.store.forgot = nil
+		b.store.mu.Unlock()
+		<-time.After(2 * gateInterval)
+		if err := b.reported(); err != nil {
+			t.Errorf("readiness says %v", err)
+		}
+	})
 }

@@ -65,7 +65,28 @@ func CheckRedis(ctx context.Context, cfg config.Config, store *dedupe.Redis, log
 	if err == nil {
 		err = store.CheckLayout(ctx)
 	}
+	if err == nil {
+		err = sayEpochs(ctx, store, log)
+	}
 	return judgeRedis(cfg, err)
+}
+
+// sayEpochs warns of what the epochs cannot show, and of what they show. Neither keeps a worker from starting: the first
+// is the server's way, and the second is mended by the workers.
+func sayEpochs(ctx context.Context, store *dedupe.Redis, log zerolog.Logger) error {
+	report, err := store.Epochs(ctx)
+	if err != nil {
+		return err
+	}
+	if report.Untold {
+		log.Warn().Str("dependency", "redis").Msg("INFO replication is not served: a flush is noticed, but no restart, failover or " +
+			"restored snapshot. What those lose of claims and outcomes stays lost until `worker rebuild --all`")
+	}
+	if report.Forgotten() > 0 {
+		log.Warn().Str("dependency", "redis").Int("buckets", report.Forgotten()).
+			Msg("redis has forgotten; nothing is taken in until the workers, or `worker rebuild`, have refilled it from the results")
+	}
+	return nil
 }
 
 // CheckKafka finds out whether the worker has its rights, and whether every topic exists and is fit. An

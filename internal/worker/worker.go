@@ -17,6 +17,7 @@ import (
 	"refundworker/internal/config"
 	"refundworker/internal/kafka"
 	"refundworker/internal/observe"
+	"refundworker/internal/rebuild"
 	"refundworker/internal/reload"
 	"refundworker/producer"
 	"refundworker/refund"
@@ -57,6 +58,7 @@ type Worker struct {
 	processor *refund.Processor
 	gate      *gate
 	watchdog  *watchdog
+	keeper    *rebuild.Keeper
 	inFlight  *gateway.Limit
 	server    *observe.Server
 	files     *reload.Watcher
@@ -90,7 +92,8 @@ func New(cfg config.Config, version string, log zerolog.Logger) (*Worker, error)
 		return nil, err
 	}
 	w.processor, err = refund.New(refund.Config{
-		Lease: cfg.Limits.Lease, GatewayTimeout: cfg.Limits.GatewayTimeout, Grace: grace, Source: source,
+		Lease: cfg.Limits.Lease, GatewayTimeout: cfg.Limits.GatewayTimeout, Settling: cfg.Limits.Settling, Grace: grace,
+		Source: source,
 		Policy: refund.Policy{
 			Tiers: cfg.Retry.Tiers, Horizon: cfg.Limits.Horizon,
 			LapseAfter: cfg.Retry.LapseAfter, ReviewInterval: cfg.Retry.ReviewInterval,
@@ -99,7 +102,13 @@ func New(cfg config.Config, version string, log zerolog.Logger) (*Worker, error)
 	if err != nil {
 		return nil, err
 	}
-	w.gate = newGate(w.store, func(err error) { w.health.Set("redis", err) }, log, w.reg)
+	w.keeper = rebuild.NewKeeper(
+		rebuild.New(rebuild.Config{Conn: w.conn, Results: w.topics.Results()}, w.store, log, rebuild.NewMetrics(w.reg)),
+		w.store, cfg.Limits.Lease+cfg.Limits.GatewayTimeout+cfg.Limits.Settling, log)
+	w.gate = newGate(w.store, func(err error) {
+		w.health.Set("redis", err)
+		w.keeper.Notice(err)
+	}, log, w.reg)
 	w.watchdog = newWatchdog(w.store, w.producer, w.gate, log, w.reg)
 	w.inFlight = gateway.NewLimit(cfg.Limits.InFlight, 0)
 	w.server, err = observe.New(observe.Config{Listen: cfg.HTTP.Listen}, w.health, w.reg, log)
@@ -140,6 +149,7 @@ func (w *Worker) work(ctx context.Context) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return w.gate.Run(ctx) })
+	group.Go(func() error { return w.keeper.Run(ctx) })
 	for _, c := range consumers {
 		group.Go(func() error { return c.Run(ctx) })
 	}

@@ -12,8 +12,10 @@ import (
 
 // books is what the results topic says.
 type books struct {
-	finals     map[string]schemas.Outcome
-	progress   map[string]int
+	finals   map[string]schemas.Outcome
+	progress map[string]int
+	// reason is the code of the newest progress.
+	reason     map[string]schemas.Code
 	rejections map[schemas.Origin]schemas.Rejection
 }
 
@@ -26,7 +28,7 @@ func (s *setup) results(ctx context.Context, t *testing.T) books {
 		t.Fatal(err)
 	}
 	b := books{
-		finals: make(map[string]schemas.Outcome), progress: make(map[string]int),
+		finals: make(map[string]schemas.Outcome), progress: make(map[string]int), reason: make(map[string]schemas.Code),
 		rejections: make(map[schemas.Origin]schemas.Rejection),
 	}
 	bytesOf := make(map[string]string)
@@ -61,6 +63,7 @@ func (s *setup) results(ctx context.Context, t *testing.T) books {
 		}
 		if !out.Final {
 			b.progress[out.RequestID]++
+			b.reason[out.RequestID] = out.Code
 			continue
 		}
 		if id != schemas.FinalEventID(out.RequestID) {
@@ -76,7 +79,8 @@ func (s *setup) results(ctx context.Context, t *testing.T) books {
 }
 
 // meaning is what may never differ under one event ID: all of it, but for progress events. Those are repeated after a
-// crash from the record, which keeps the promise and not the gateway's words.
+// crash from the record, which keeps the promise and not the gateway's words, and for a duplicate, which has a place of
+// its own.
 func meaning(t *testing.T, kind string, r kafkatest.Record) string {
 	t.Helper()
 	if kind == schemas.TypeRejected {
@@ -89,7 +93,7 @@ func meaning(t *testing.T, kind string, r kafkatest.Record) string {
 	if out.Final {
 		return string(r.Value)
 	}
-	out.OccurredAt, out.GatewayCode, out.GatewayMessage = schemas.Time{}, "", ""
+	out.OccurredAt, out.GatewayCode, out.GatewayMessage, out.Origin = schemas.Time{}, "", "", schemas.Origin{}
 	promise, err := json.Marshal(out)
 	if err != nil {
 		t.Errorf("outcome: %v", err)

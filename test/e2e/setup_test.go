@@ -88,7 +88,7 @@ func (s *setup) writeConfig(t *testing.T, gatewayURL string) string {
 		"worker.yaml": fmt.Sprintf(`
 kafka: {brokers: [%[1]q], group: %[2]q, topic_prefix: %[3]q, partitions: %[10]d, replication: 1, min_insync: 1}
 redis: {addresses: [%[4]q]}
-limits: {gateway_timeout: 2s, lease: 15s, horizon: 24h}
+limits: {gateway_timeout: 2s, lease: 15s, settling: 3s, horizon: 24h}
 retry: {tiers: [1s, 2s, 10s]}
 accounts:
   - name: shop

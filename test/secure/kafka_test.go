@@ -240,8 +240,7 @@ func missing() map[string]struct {
 	says     string
 } {
 	const (
-		read, write, see, settings = kafkago.ACLOperationTypeRead, kafkago.ACLOperationTypeWrite,
-			kafkago.ACLOperationTypeDescribe, kafkago.ACLOperationTypeDescribeConfigs
+		read, write, settings = kafkago.ACLOperationTypeRead, kafkago.ACLOperationTypeWrite, kafkago.ACLOperationTypeDescribeConfigs
 	)
 	return map[string]struct {
 		resource string
@@ -251,14 +250,16 @@ func missing() map[string]struct {
 		"read the commands":           {".commands", read, "Read on topic P.commands"},
 		"settings of the commands":    {".commands", settings, "DescribeConfigs on topic P.commands"},
 		"read the backfill":           {".commands.backfill", read, "Read on topic P.commands.backfill"},
-		"see the signals":             {".signals", see, "Describe on topic P.signals"},
+		"read the signals":            {".signals", read, "Read on topic P.signals"},
+		"write the signals":           {".signals", write, "Write on topic P.signals"},
+		"read the results":            {".results", read, "Read on topic P.results"},
 		"write the results":           {".results", write, "Write on topic P.results"},
 		"write the dead letters":      {".deadletters", write, "Write on topic P.deadletters"},
 		"read a retry tier":           {".retry.", read, "Read on topics P.retry.1s, P.retry.2s"},
 		"write a retry tier":          {".retry.", write, "Write on topics P.retry.1s, P.retry.2s"},
 		"settings of a retry tier":    {".retry.", settings, "DescribeConfigs on topics P.retry.1s, P.retry.2s"},
 		"join the group":              {"", read, "Read on group P"},
-		"join the group of the tiers": {".", read, "Read on groups P.backfill, P.retry"},
+		"join the group of the tiers": {".", read, "Read on groups P.backfill, P.retry, P.signals"},
 	}
 }
 
