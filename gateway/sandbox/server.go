@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,6 +26,8 @@ type Server struct {
 	faults    *plan
 	calls     *callLog
 	notifier  *http.Client
+	// sent and acknowledged count deliveries of notifications.
+	sent, acknowledged atomic.Int64
 
 	// closed ends every wait of the server. spawnFunc starts a goroutine whose context ends with it.
 	closed    <-chan struct{}
