@@ -17,6 +17,7 @@ import (
 	"refundworker/internal/config"
 	"refundworker/internal/kafka"
 	"refundworker/internal/observe"
+	"refundworker/internal/serve"
 	"refundworker/producer"
 	"refundworker/refund"
 )
@@ -57,13 +58,12 @@ type Worker struct {
 	watchdog  *watchdog
 	inFlight  *gateway.Limit
 	server    *observe.Server
+	// notify is nil where no notifications are listened for.
+	notify *serve.Server
 }
 
 // New builds a worker from its configuration. It connects to nothing; every fault is of the configuration.
 func New(cfg config.Config, version string, log zerolog.Logger) (*Worker, error) {
-	if cfg.HTTP.NotifyListen != "" {
-		return nil, errors.New("http.notify_listen: this build takes no notifications from gateways yet; remove the setting")
-	}
 	w := &Worker{cfg: cfg, log: log, health: observe.NewHealth(), reg: observe.NewRegistry(version)}
 	var err error
 	if w.conn, w.topics, err = kafkaOf(cfg); err != nil {
@@ -77,6 +77,9 @@ func New(cfg config.Config, version string, log zerolog.Logger) (*Worker, error)
 		return nil, err
 	}
 	if w.producer, err = producer.New(producer.Config{}, w.conn, w.topics, log, producer.NewMetrics(w.reg)); err != nil {
+		return nil, err
+	}
+	if w.notify, err = listenerOf(cfg, accounts, w.producer, log, w.reg); err != nil {
 		return nil, err
 	}
 	w.processor, err = refund.New(refund.Config{
@@ -133,6 +136,10 @@ func (w *Worker) work(ctx context.Context) error {
 	}
 	group.Go(func() error { return w.watch(ctx, consumers) })
 	group.Go(func() error { return w.watchdog.Run(ctx) })
+	if w.notify != nil {
+		// It ends with the work, in less time than the consumers may take; the producer is closed behind both.
+		group.Go(func() error { return w.notify.Run(ctx) })
+	}
 	w.log.Info().Int("in_flight", w.cfg.Limits.InFlight).Int("accounts", len(w.cfg.Accounts)).Msg("working")
 	err = group.Wait()
 	w.log.Info().Err(err).Msg("stopped")
