@@ -107,6 +107,8 @@ func play(ctx context.Context, c cli, lines []line, stdout, stderr io.Writer) (a
 	if err := book.follow(feeding, events, stdout); err != nil {
 		return false, err
 	}
+	told := st.gateway.Deliveries()
+	_, _ = fmt.Fprintf(stdout, "\nAntom sent %d notifications, and %d were acknowledged\n", told.Sent, told.Acknowledged)
 	agrees = book.report(stdout, st.gateway.Ledger())
 	if c.Serve {
 		serveNote(stdout, st)

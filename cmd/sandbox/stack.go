@@ -27,6 +27,8 @@ const (
 	clientSG   = "SANDBOX_DEMO_SG"
 	merchant   = "S0000001"
 	stopWithin = 10 * time.Second
+	// hurry divides Antom's pauses between the deliveries of a notification: 2 minutes become a second.
+	hurry = 120
 )
 
 // stack is everything a worker needs, on this machine, and the worker.
@@ -62,40 +64,47 @@ func startStack(ctx context.Context, lines []line, level string, stderr io.Write
 		return st, err
 	}
 	secret := sandbox.NewTestSecret()
-	if err := st.startGateway(ctx, lines, keys, secret); err != nil {
-		return st, err
+	// The worker has to know the gateway's address, and the gateway the worker's: nobody calls before both are there.
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return st, fmt.Errorf("listen for the sandbox gateway: %w", err)
+	}
+	st.gatewayURL = "http://" + listener.Addr().String()
+	notifyURL, err := st.startWorker(ctx, keys, secret, level, stderr)
+	if err != nil {
+		return st, errors.Join(err, listener.Close())
+	}
+	if err := st.startGateway(listener, lines, keys, secret, notifyURL); err != nil { //nolint:contextcheck // the gateway lives until it is closed
+		return st, errors.Join(err, listener.Close())
 	}
 	if st.client, err = kgo.NewClient(kgo.SeedBrokers(st.kafka.ListenAddrs()...), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil))); err != nil {
 		return st, fmt.Errorf("connect to the embedded kafka: %w", err)
 	}
-	return st, st.startWorker(ctx, keys, secret, level, stderr)
+	return st, nil
 }
 
 func (st *stack) kafkaAddr() string { return strings.Join(st.kafka.ListenAddrs(), ",") }
 
-func (st *stack) startGateway(ctx context.Context, lines []line, keys sandbox.Keys, secret string) error {
+// startGateway serves both gateways. Antom's merchants have given it their addresses at notifyURL for notifications.
+func (st *stack) startGateway(listener net.Listener, lines []line, keys sandbox.Keys, secret, notifyURL string) error {
 	given, rule := payments(lines)
 	var err error
-	st.gateway, err = sandbox.New(sandbox.Config{ //nolint:contextcheck // the gateway lives until it is closed
+	st.gateway, err = sandbox.New(sandbox.Config{
 		PrivateKey: keys.GatewayPrivate,
 		// 500 yen in the till: one of the lines asks for more.
 		Clients: []sandbox.Client{
-			{ID: clientHK, PublicKey: keys.MerchantPublic, Funds: map[string]int64{"JPY": 500}},
-			{ID: clientSG, PublicKey: keys.MerchantPublic},
+			{ID: clientHK, PublicKey: keys.MerchantPublic, Funds: map[string]int64{"JPY": 500}, NotifyURL: notifyURL + "/antom/hk-stores?from=sandbox"},
+			{ID: clientSG, PublicKey: keys.MerchantPublic, NotifyURL: notifyURL + "/antom/sg-stores?from=sandbox"},
 		},
 		Merchants: []sandbox.Merchant{{Key: merchant, Secret: secret, Currency: "HKD"}},
 		// The worst that eftPay may do with a repeated refund: move the money again.
 		EftPay:   sandbox.EftPayConfig{Duplicate: sandbox.RefundAgain},
 		Payments: given, PaymentFunc: rule, Rules: rules(lines),
+		Notify: sandbox.Notify{Waits: sandbox.AntomRedelivery(hurry)},
 	})
 	if err != nil {
 		return fmt.Errorf("start the sandbox gateway: %w", err)
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return fmt.Errorf("start the sandbox gateway: %w", err)
-	}
-	st.gatewayURL = "http://" + listener.Addr().String()
 	gateways := http.NewServeMux()
 	gateways.Handle("/ams/", st.gateway.Antom())
 	gateways.Handle("/VMP/", st.gateway.EftPay())
@@ -104,8 +113,9 @@ func (st *stack) startGateway(ctx context.Context, lines []line, keys sandbox.Ke
 	return nil
 }
 
-// startWorker configures the worker as a person would, by a file and secrets, only that both are in memory.
-func (st *stack) startWorker(ctx context.Context, keys sandbox.Keys, secret, level string, stderr io.Writer) error {
+// startWorker configures the worker as a person would, by a file and secrets, only that both are in memory. It returns
+// where the worker listens for notifications.
+func (st *stack) startWorker(ctx context.Context, keys sandbox.Keys, secret, level string, stderr io.Writer) (notifyURL string, err error) {
 	if level == "off" {
 		level, stderr = "error", io.Discard
 	}
@@ -115,7 +125,7 @@ kafka: {brokers: [%[1]q], partitions: 6, replication: 1, min_insync: 1}
 redis: {addresses: [%[2]q]}
 limits: {gateway_timeout: 2s, lease: 15s, horizon: 24h}
 retry: {tiers: [1s, 2s, 10s, 1m]}
-http: {listen: "127.0.0.1:0"}
+http: {listen: "127.0.0.1:0", notify_listen: "127.0.0.1:0"}
 log: {level: %[3]q}
 accounts:
   - {name: hk-stores, gateway: antom, base_url: %[4]q, client_id: %[5]s, private_key: "file:merchant.key", antom_public_key: "file:antom.key"}
@@ -126,7 +136,6 @@ accounts:
 		"merchant.key":  keys.MerchantPrivate,
 		"antom.key":     keys.GatewayPublic,
 	}
-	var err error
 	st.cfg, err = config.Load(config.Flags{File: "sandbox.yaml"}, config.WithAccounts, config.Source{
 		LookupEnvFunc: func(string) (string, bool) { return "", false },
 		ReadFileFunc: func(name string) ([]byte, error) {
@@ -138,23 +147,29 @@ accounts:
 		},
 	})
 	if err != nil {
-		return err
+		return "", err
 	}
 	log, err := observe.Logger(stderr, st.cfg.Log.Level, "console")
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := worker.Init(ctx, st.cfg, log, io.Discard); err != nil {
-		return err
+		return "", err
 	}
 	w, err := worker.New(st.cfg, "sandbox", log)
 	if err != nil {
-		return err
+		return "", err
 	}
-	working, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	st.stopWorker, st.worked = cancel, make(chan error, 1)
-	go func() { st.worked <- w.Run(working) }()
-	return nil
+	working, stopWorker := context.WithCancel(context.WithoutCancel(ctx))
+	st.stopWorker, st.worked = stopWorker, make(chan error, 1)
+	starting, ended := context.WithCancelCause(ctx)
+	go func() {
+		err := w.Run(working)
+		ended(err)
+		st.worked <- err
+	}()
+	addr, err := w.NotifyAddr(starting)
+	return "http://" + addr, err
 }
 
 // stop ends what was started, last in first out.

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"refundworker/gateway"
 	"refundworker/refund"
@@ -13,6 +15,10 @@ import (
 
 // notifyRefund is the notifyType of a notification about a refund, https://docs.antom.com/ac/ams/notify_refund.
 const notifyRefund = "REFUND_RESULT"
+
+// NotificationAck is the body of the answer, HTTP 200, that ends Antom's deliveries of a notification: the fixed object of
+// https://docs.antom.com/ac/ams/notify_refund. It need not be signed.
+const NotificationAck = `{"result":{"resultCode":"SUCCESS","resultStatus":"S","resultMessage":"success"}}`
 
 // errNotRefund is the fault of a verified notification about something else than a refund.
 var errNotRefund = errors.New("notifyType is not " + notifyRefund)
@@ -50,17 +56,33 @@ func (c *Client) Notified(n schemas.Notification, req refund.Request) (refund.Re
 	return res, nil
 }
 
-// VerifyNotification proves that a notification was signed by Antom for us, and says which request it is about: our
-// refundRequestId is the request ID itself, see [Key]. Whether it fits the request is for [Client.Notified] to say.
-func (c *Client) VerifyNotification(n schemas.Notification) (requestID string, err error) {
+// VerifyNotification proves that a notification was signed by Antom for us, and says which request it is about and when
+// it was sent: our refundRequestId is the request ID itself, see [Key]. Whether it fits the request is for
+// [Client.Notified] to say. The time is zero where request-time is in no known form. An *[gateway.UnreadableError] means that it
+// is Antom's, and about no refund of ours.
+func (c *Client) VerifyNotification(n schemas.Notification) (requestID string, sent time.Time, err error) {
 	a, err := c.readNotification(n)
 	if err != nil {
-		return "", err
+		return "", time.Time{}, err
 	}
 	if !isID(a.refundRequestID, maxRequestID) {
-		return "", &gateway.UnreadableError{Err: errors.New("refundRequestId is not one of ours")}
+		return "", time.Time{}, &gateway.UnreadableError{Err: errors.New("refundRequestId is not one of ours")}
 	}
-	return a.refundRequestID, nil
+	return a.refundRequestID, parseRequestTime(n.Headers[strings.ToLower(headerRequestTime)]), nil
+}
+
+// parseRequestTime reads a request-time: milliseconds since the epoch, as the page and the Go and Java SDKs have it, or
+// ISO 8601 with an offset, as the Python and PHP SDKs do (https://docs.antom.com/ac/ams/api_fund).
+func parseRequestTime(text string) time.Time {
+	if ms, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return time.UnixMilli(ms)
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05Z0700"} {
+		if at, err := time.Parse(layout, text); err == nil {
+			return at
+		}
+	}
+	return time.Time{}
 }
 
 // readNotification verifies and decodes.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"refundworker/gateway"
 	"refundworker/refund"
@@ -81,7 +82,7 @@ func TestANotificationThatIsNotAntomsOrNotOursIsRefused(t *testing.T) {
 		if _, unverified := errors.AsType[*gateway.UnverifiedError](err); !unverified || short(res) != "unknown UNKNOWN_OUTCOME !unverified" {
 			t.Errorf("%s: %q, %v", name, short(res), err)
 		}
-		if id, err := c.VerifyNotification(n); err == nil {
+		if id, _, err := c.VerifyNotification(n); err == nil {
 			t.Errorf("%s: verified as about %q", name, id)
 		}
 	}
@@ -108,9 +109,31 @@ func TestAVerifiedNotificationSaysWhichRequestItIsAbout(t *testing.T) {
 		notified + success + `,"refundRequestId":["rf_0001"]`:              "",
 		notified + `"result":{"resultStatus":"X"},"refundRequestId":"r_1"`: "",
 	} {
-		id, err := c.VerifyNotification(notification(t, body, nil))
-		if id != want || (err == nil) != (want != "") {
-			t.Errorf("%s: %q, %v", body, id, err)
+		id, sent, err := c.VerifyNotification(notification(t, body, nil))
+		if id != want || (err == nil) != (want != "") || (want != "") != sent.Equal(time.UnixMilli(1685599933999)) {
+			t.Errorf("%s: %q, %v, %v", body, id, sent, err)
+		}
+		// All of these are Antom's.
+		if _, unreadable := errors.AsType[*gateway.UnreadableError](err); err != nil && !unreadable {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+}
+
+func TestTheTimeOfANotificationIsReadInEveryFormThatIsSeen(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"1685599933999":                 "2023-06-01T06:12:13.999Z",
+		"2023-06-01T14:12:13+08:00":     "2023-06-01T06:12:13Z",
+		"2023-06-01T14:12:13.999+08:00": "2023-06-01T06:12:13.999Z",
+		"2023-06-01T14:12:13+0800":      "2023-06-01T06:12:13Z",
+		"2023-06-01T06:12:13Z":          "2023-06-01T06:12:13Z",
+		"2023-06-01 06:12:13":           "0001-01-01T00:00:00Z",
+		"yesterday":                     "0001-01-01T00:00:00Z",
+		"":                              "0001-01-01T00:00:00Z",
+	} {
+		if got := parseRequestTime(text).UTC().Format(time.RFC3339Nano); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
 		}
 	}
 }

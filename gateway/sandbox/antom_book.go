@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"sync"
@@ -33,8 +34,9 @@ type antomRefund struct {
 // antomBook is the gateway's memory on the Antom side: everything in it but the notify addresses and the count of looks
 // comes back from the ledger. One lock covers check and entry; nothing slow happens under it.
 type antomBook struct {
-	forget     bool
-	defaultURL string
+	forget bool
+	// notifyURLs are the merchants' addresses, by client ID.
+	notifyURLs map[string]string
 	payments   *payments
 	ledger     *ledger
 	// announceFunc hears of refunds with a notify address: when they become final, and when they are accepted and will
@@ -52,13 +54,14 @@ type antomBook struct {
 
 func newAntomBook(cfg Config, pays *payments, led *ledger, announce func(Entry, string, time.Duration)) *antomBook {
 	b := &antomBook{
-		forget: cfg.ForgetIdempotency, defaultURL: cfg.Notify.URL,
+		forget: cfg.ForgetIdempotency, notifyURLs: make(map[string]string, len(cfg.Clients)),
 		payments: pays, ledger: led, announceFunc: announce,
 		requests: map[requestKey]*antomRefund{}, refunds: map[string]*antomRefund{},
 		unfinished: map[string]*antomRefund{}, used: map[string]usage{},
 		funds: map[fundsKey]int64{}, taken: map[fundsKey]int64{},
 	}
 	for _, client := range cfg.Clients {
+		b.notifyURLs[client.ID] = cmp.Or(client.NotifyURL, cfg.Notify.URL)
 		for currency, minor := range client.Funds {
 			b.funds[fundsKey{client.ID, currency}] = minor
 		}

@@ -59,6 +59,7 @@ func (s *Server) deliver(ctx context.Context, entry Entry, notifyURL string) err
 	req.Header.Set("client-id", entry.ClientID)
 	req.Header.Set("request-time", at)
 	req.Header.Set("signature", signature)
+	s.sent.Add(1)
 	resp, err := s.notifier.Do(req)
 	if err != nil {
 		return fmt.Errorf("notify: %w", err)
@@ -77,8 +78,20 @@ func (s *Server) deliver(ctx context.Context, entry Entry, notifyURL string) err
 	if resp.StatusCode != http.StatusOK || ack.Result.ResultStatus != statusS || ack.Result.ResultCode != codeSuccess {
 		return fmt.Errorf("acknowledgement: HTTP %d, %s %s", resp.StatusCode, ack.Result.ResultStatus, ack.Result.ResultCode)
 	}
+	s.acknowledged.Add(1)
 	return nil
 }
+
+// Deliveries counts notifications.
+type Deliveries struct {
+	// Sent are deliveries, each repeat of a notification included.
+	Sent int64
+	// Acknowledged are those that the merchant answered as Antom wants it.
+	Acknowledged int64
+}
+
+// Deliveries says how many notifications were sent so far, and how many of them acknowledged.
+func (s *Server) Deliveries() Deliveries { return Deliveries{s.sent.Load(), s.acknowledged.Load()} }
 
 // notification has no paymentId; the page's table has none.
 func notification(entry Entry) object {

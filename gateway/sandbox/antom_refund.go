@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"net/url"
 	"strings"
 	"time"
@@ -81,9 +82,7 @@ func (b *antomBook) refund(o order, now time.Time) antomAnswer {
 	entry.State = Succeeded
 	notifyURL := ""
 	if payment.Async != nil {
-		if notifyURL = o.notifyURL; notifyURL == "" {
-			notifyURL = b.defaultURL
-		}
+		notifyURL = cmp.Or(o.notifyURL, b.notifyURLs[o.clientID])
 	}
 	if payment.Async != nil || o.halfway {
 		entry.State = Processing

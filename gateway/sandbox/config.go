@@ -65,13 +65,15 @@ type Client struct {
 	// Funds is what the merchant can refund from, in minor units by currency of the payment. A currency that is not
 	// named has no limit.
 	Funds map[string]int64
+	// NotifyURL is the merchant's own address for notifications as set in the Dashboard; empty means [Notify.URL].
+	NotifyURL string
 }
 
 // Notify configures notifyRefund, https://docs.antom.com/ac/ams/notify_refund. Notifications under way are not
 // resumed after a restart.
 type Notify struct {
-	// URL is the merchant's address as set in the Dashboard; one in the request wins. Empty announces only refunds
-	// whose request names an address.
+	// URL is the address of merchants without one of their own, see [Client.NotifyURL]; one in the request wins. Empty
+	// announces only refunds whose merchant or request names an address.
 	URL string
 	// Waits are the pauses before each redelivery, see [AntomRedelivery]. nil delivers once, like the real sandbox.
 	Waits []time.Duration
@@ -146,6 +148,9 @@ func (c Config) keys() (*rsa.PrivateKey, map[string]*rsa.PublicKey, error) {
 		key, err := parsePublicKey(client.PublicKey)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("clients[%d]: public key: %w", i, err))
+		}
+		if !isNotifyURL(client.NotifyURL) {
+			errs = append(errs, fmt.Errorf("clients[%d]: notify URL %q", i, client.NotifyURL))
 		}
 		for currency, minor := range client.Funds {
 			if minor < 0 || !isCurrency(currency) {

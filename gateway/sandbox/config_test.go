@@ -36,7 +36,7 @@ func TestAllFaultsOfAConfigurationAreReportedAtOnce(t *testing.T) {
 		PrivateKey: base64.StdEncoding.EncodeToString(private),
 		Clients: []sandbox.Client{
 			{ID: "a", PublicKey: base64.StdEncoding.EncodeToString(public)},
-			{ID: "a", PublicKey: "no base64", Funds: map[string]int64{"HKD": -1}},
+			{ID: "a", PublicKey: "no base64", Funds: map[string]int64{"HKD": -1}, NotifyURL: "somewhere"},
 			{ID: "", PublicKey: base64.StdEncoding.EncodeToString([]byte("no key"))},
 		},
 		Payments: []sandbox.Payment{{
@@ -62,7 +62,7 @@ func TestAllFaultsOfAConfigurationAreReportedAtOnce(t *testing.T) {
 	_, err = sandbox.New(cfg)
 	for _, part := range []string{
 		"private key: not an RSA key", "clients[0]: public key: not an RSA key", `clients[1]: ID "a"`, "clients[1]: public key",
-		"clients[1]: funds", "clients[2]: ID", "clients[2]: public key",
+		"clients[1]: funds", `clients[1]: notify URL "somewhere"`, "clients[2]: ID", "clients[2]: public key",
 		`merchants[0]: currency "JPY"`, `merchants[1]: key "S1"`, "merchants[1]: currency", "merchants[2]: key", "merchants[2]: no secret",
 		"merchants[3]: key", "clock window", "hidden for -1ns, -2", `duplicate mode "forget"`, `unknown mode "guess"`,
 		`code "00" for a bad sign`, `code "0" is`, `code "-1" is`, `code "1000" is`, `code "OK" is`, `wallet "PURSE"`,

@@ -127,6 +127,29 @@ func TestAFinalStateIsAnnouncedSignedOverPathAndQuery(t *testing.T) {
 	}
 }
 
+func TestAMerchantsOwnAddressComesBeforeTheCommonOne(t *testing.T) {
+	t.Parallel()
+	common, own := newMerchant(t), newMerchant(t)
+	b := setup(t, func(cfg *sandbox.Config) {
+		cfg.Notify.URL, cfg.Clients[0].NotifyURL = common.url, own.url+"/antom/hk"
+		cfg.Payments = []sandbox.Payment{{ID: payment, Minor: 10_000, Currency: "HKD", Async: &sandbox.Async{}}}
+	})
+	b.client.refundOne(t, "rf_1")
+	b.client.inquire(t, "rf_1") // the look that ends it
+	if r, _ := own.receive(t); r.URL.Path != "/antom/hk" {
+		t.Errorf("announced to %s", r.URL)
+	}
+	common.wantSilence(t)
+	want, deadline := sandbox.Deliveries{Sent: 1, Acknowledged: 1}, time.After(20*time.Second)
+	for b.server.Deliveries() != want {
+		select {
+		case <-deadline:
+			t.Fatalf("counted %+v, want %+v", b.server.Deliveries(), want)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
 func TestTheAddressInTheRequestWins(t *testing.T) {
 	t.Parallel()
 	dashboard, own := newMerchant(t), newMerchant(t)

@@ -23,6 +23,8 @@ type Server struct {
 	faults      *plan
 	calls       *callLog
 	notifier    *http.Client
+	// sent and acknowledged count deliveries of notifications.
+	sent, acknowledged atomic.Int64
 
 	// closed ends every wait of the server. spawnFunc starts a goroutine whose context ends with it.
 	closed    <-chan struct{}

@@ -52,12 +52,14 @@ func arrows() map[string]arrow {
 		"gateway/sandbox": {libs: []string{zerolog}},
 
 		"internal/config":  {own: []string{"schemas"}, libs: []string{kong, "github.com/goccy/go-yaml", kafkaGo + "/sasl"}},
-		"internal/observe": {libs: []string{zerolog, prometheus}},
+		"internal/notify":  {own: []string{"refund", "schemas", "internal/serve"}, libs: []string{zerolog, prometheus}},
+		"internal/observe": {own: []string{"internal/serve"}, libs: []string{zerolog, prometheus}},
 		"internal/reload":  {libs: []string{zerolog, prometheus}},
+		"internal/serve":   {libs: []string{zerolog, "golang.org/x/net/netutil", "golang.org/x/time/rate"}},
 		"internal/worker": {
 			own: []string{
 				"schemas", "refund", "consumer", "producer", "dedupe", "gateway", "gateway/antom", "gateway/eftpay",
-				"internal/config", "internal/kafka", "internal/observe", "internal/rebuild", "internal/reload",
+				"internal/config", "internal/kafka", "internal/notify", "internal/observe", "internal/rebuild", "internal/reload", "internal/serve",
 			},
 			libs: []string{kafkaGo, goRedis, zerolog, prometheus, backoff, xsync},
 		},
@@ -185,6 +187,7 @@ func TestNoPackageReachesWhatItMustNotKnow(t *testing.T) {
 		{"dedupe", []string{kafkaGo, module + "/consumer", module + "/producer", module + "/gateway"}, "adapters never meet"},
 		{"consumer", []string{goRedis, module + "/dedupe", module + "/producer", module + "/gateway"}, "adapters never meet"},
 		{"producer", []string{goRedis, module + "/dedupe", module + "/consumer", module + "/gateway"}, "adapters never meet"},
+		{"internal/notify", append([]string{module + "/dedupe", module + "/gateway"}, drivers...), "it verifies and writes through what it is given"},
 		{"internal/worker", fakes, "no fake and no test kit in production"},
 		{"cmd/worker", fakes, "no fake and no test kit in production"},
 		{"cmd/sandbox", slices.Concat(kitPaths, []string{"testing"}), "no test kit in a binary"},

@@ -119,7 +119,7 @@ func scrape(t *testing.T) map[string]metric {
 	cfg := load(t, fmt.Sprintf(`
 kafka: {brokers: [%q], partitions: 1, replication: 1, min_insync: 1}
 redis: {addresses: [%q]}
-http: {listen: %q}
+http: {listen: %q, notify_listen: "127.0.0.1:0"}
 accounts:
   - {name: hk, gateway: antom, base_url: "http://127.0.0.1:1", client_id: C1, private_key: "file:a_private.key", antom_public_key: "file:antom_public.key"}
 `, kafkatest.Start(t).Addr, embedded.RunT(t).Addr(), address))

@@ -90,6 +90,10 @@ func TestEveryInstallationGivesTheWorkerTimeToStop(t *testing.T) {
 	// One after the other: the consumers, then the listener, then the connections.
 	slack := constant(t, assembly, "grace") + time.Second + constant(t, assembly, "closeTimeout") +
 		constant(t, string(read(t, "internal/observe/server.go")), "shutdownTimeout")
+	// The listener for notifications stops beside the consumers, and no gateway_timeout is below a second.
+	if notify := constant(t, string(read(t, "internal/notify/server.go")), "stopTimeout"); notify > constant(t, assembly, "grace")+2*time.Second {
+		t.Errorf("the listener for notifications takes %v to stop, and may take longer than the consumers", notify)
+	}
 	for _, in := range installations(t) {
 		cfg := load(t, in.config)
 		if bound := cfg.Limits.GatewayTimeout + slack; in.grace < bound {

@@ -88,6 +88,12 @@ func plants() []planted {
 		{"internal/config", kafkaGo, true},
 		{"internal/config", own("gateway/antom"), true},
 
+		{"internal/notify", own("internal/serve"), false},
+		{"internal/notify", own("gateway/antom"), true},
+		{"internal/notify", own("producer"), true},
+		{"internal/serve", "golang.org/x/net/netutil", false},
+		{"internal/serve", own("internal/observe"), true},
+
 		{"internal/observe", prometheus + "/prometheus", false},
 		{"internal/observe", own("refund"), true},
 		{"internal/reload", prometheus + "/prometheus", false},

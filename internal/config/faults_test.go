@@ -168,6 +168,7 @@ func TestEveryFaultOfTheFileIsOneLineThatSaysWhatWhereAndWhatToDo(t *testing.T) 
 		{"a notification address without port", "http: {notify_listen: x}\n", []string{`http.notify_listen (w.yaml:1:8): "x" is not host:port; write an address such as 127.0.0.1:9091`}},
 		{"one address for both", "http: {notify_listen: \"127.0.0.1:9090\"}\n", []string{`http.notify_listen (w.yaml:1:8): "127.0.0.1:9090" is taken by http.listen, which is "127.0.0.1:9090"; give each its own port`}},
 		{"one port for both, once on every interface", "http: {notify_listen: \":9090\"}\n", []string{`http.notify_listen (w.yaml:1:8): ":9090" is taken by http.listen, which is "127.0.0.1:9090"; give each its own port`}},
+		{"notifications of a gateway that sends none", "http: {notify_listen: \":9091\"}\n" + eftPayLines, []string{`http.notify_listen (w.yaml:1:8): no account is of a gateway that sends notifications, which only antom does; take it out`}},
 		{"an unknown level", "log: {level: loud}\n", []string{`log.level (w.yaml:1:7): "loud" is not known; write one of trace, debug, info, warn, error`}},
 		{"an unknown format", "log: {format: xml}\n", []string{`log.format (w.yaml:1:7): "xml" is not known; write one of json, console`}},
 

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"refundworker/schemas"
 )
 
 // Bounds of the durations: what lies outside is a slip of the unit, not a wish.
@@ -59,6 +61,10 @@ func (c Config) rules(scope Scope, all *faults) {
 	oneOf(all, "log.format", c.Log.Format, "json", "console")
 	if scope == WithAccounts && len(c.Accounts) == 0 {
 		all.add("accounts", "there is no account", "add at least one to the file that --config names")
+	}
+	notifies := func(a Account) bool { return a.Gateway == schemas.Antom }
+	if c.HTTP.NotifyListen != "" && len(c.Accounts) > 0 && !slices.ContainsFunc(c.Accounts, notifies) {
+		all.add("http.notify_listen", "no account is of a gateway that sends notifications, which only antom does", "take it out")
 	}
 	first := make(map[string]int, len(c.Accounts))
 	for i, account := range c.Accounts {

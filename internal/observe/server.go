@@ -1,11 +1,10 @@
 package observe
 
 import (
-	"context"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	stdlog "log" //nolint:depguard // net/http takes no other logger; it ends in ours
 	"net"
 	"net/http"
 	"time"
@@ -13,7 +12,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/rs/zerolog"
+
+	"refundworker/internal/serve"
 )
+
+// name is what logs and errors call the listener.
+const name = "metrics and health"
 
 // The listener's limits. A scrape takes milliseconds; whoever needs longer holds a connection for nothing.
 const (
@@ -47,21 +51,19 @@ func (c Config) Validate() error {
 	return nil
 }
 
+func (c Config) withDefaults() Config {
+	c.Listen = cmp.Or(c.Listen, DefaultListen)
+	return c
+}
+
 // Server shows metrics and health over HTTP:
 //
 //   - /metrics: everything in the registry, in the Prometheus format
 //   - /healthz: 200 as long as the process can answer
 //   - /readyz: 200, or 503 with the names of the checks that fail
-type Server struct {
-	listen  string
-	handler http.Handler
-	log     zerolog.Logger
-	// bound is closed once addr is set.
-	bound chan struct{}
-	addr  string
-}
+type Server struct{ *serve.Server }
 
-// New builds a server and adds the health's metrics to the registry. It listens only in [Server.Run]. The error is
+// New builds a server and adds the health's metrics to the registry. It listens only in [serve.Server.Run]. The error is
 // about an address that cannot be one, or a Health that the registry has already.
 func New(cfg Config, health *Health, reg *prometheus.Registry, log zerolog.Logger) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
@@ -72,7 +74,7 @@ func New(cfg Config, health *Health, reg *prometheus.Registry, log zerolog.Logge
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{
-		ErrorLog: stdlog.New(lines{log}, "", 0), MaxRequestsInFlight: maxScrapes, Timeout: gatherTimeout,
+		ErrorLog: serve.ErrorLog(name, log), MaxRequestsInFlight: maxScrapes, Timeout: gatherTimeout,
 		// One collector that fails must not blind the operator to all others.
 		ErrorHandling: promhttp.ContinueOnError,
 	}))
@@ -86,61 +88,13 @@ func New(cfg Config, health *Health, reg *prometheus.Registry, log zerolog.Logge
 		}
 		answer(w, http.StatusOK, report{Status: "ready"})
 	})
-	listen := cfg.Listen
-	if listen == "" {
-		listen = DefaultListen
-	}
-	return &Server{listen: listen, handler: mux, log: log, bound: make(chan struct{})}, nil
-}
-
-// Run listens, serves until ctx ends, lets running requests finish for two seconds, and returns nil. It is called
-// once. An address that cannot be listened on is an error that unwraps to the system's, such as syscall.EADDRINUSE.
-func (s *Server) Run(ctx context.Context) error {
-	var lc net.ListenConfig
-	listener, err := lc.Listen(ctx, "tcp", s.listen)
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return nil
-	case err != nil:
-		return fmt.Errorf("listen for metrics and health: %w", err)
-	}
-	s.addr = listener.Addr().String()
-	close(s.bound)
-	server := &http.Server{
-		Handler: s.handler, ErrorLog: stdlog.New(lines{s.log}, "", 0),
-		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeaderBytes,
-	}
-	s.log.Info().Str("addr", s.addr).Msg("serving metrics and health")
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	select {
-	case err := <-served:
-		return fmt.Errorf("serve metrics and health: %w", err)
-	case <-ctx.Done():
-	}
-	// ctx has ended; what is being answered gets its own, short time.
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
-	defer cancel()
-	if err := server.Shutdown(last); err != nil {
-		// Somebody holds a connection for longer than that. It is cut: the process must not wait for a reader.
-		_ = server.Close()
-	}
-	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve metrics and health: %w", err)
-	}
-	return nil
-}
-
-// Addr waits until Run listens and returns its address, with the port the system chose for port 0. It fails only with
-// the cause of ctx.
-func (s *Server) Addr(ctx context.Context) (string, error) {
-	select {
-	case <-s.bound:
-		return s.addr, nil
-	case <-ctx.Done():
-		return "", fmt.Errorf("wait for the listener: %w", context.Cause(ctx))
-	}
+	return &Server{serve.New(serve.Config{
+		Name: name, Listen: cfg.withDefaults().Listen, StopTimeout: shutdownTimeout,
+		HTTP: &http.Server{
+			Handler: mux, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+			IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		},
+	}, log)}, nil
 }
 
 // report is the body of the health answers.
@@ -155,13 +109,4 @@ func answer(w http.ResponseWriter, status int, body report) {
 	w.WriteHeader(status)
 	// An error here means that the reader has gone.
 	_ = json.NewEncoder(w).Encode(body)
-}
-
-// lines turns the lines that net/http and promhttp log into lines of ours.
-type lines struct{ log zerolog.Logger }
-
-// Write logs one line as a warning.
-func (l lines) Write(line []byte) (int, error) {
-	l.log.Warn().Str("detail", string(line[:max(0, len(line)-1)])).Msg("metrics and health listener")
-	return len(line), nil
 }

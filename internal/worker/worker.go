@@ -19,6 +19,7 @@ import (
 	"refundworker/internal/observe"
 	"refundworker/internal/rebuild"
 	"refundworker/internal/reload"
+	"refundworker/internal/serve"
 	"refundworker/producer"
 	"refundworker/refund"
 )
@@ -64,13 +65,12 @@ type Worker struct {
 	files     *reload.Watcher
 	// reloadInterval is how often files are looked at.
 	reloadInterval time.Duration
+	// notify is nil where no notifications are listened for.
+	notify *serve.Server
 }
 
 // New builds a worker from its configuration. It connects to nothing; every fault is of the configuration.
 func New(cfg config.Config, version string, log zerolog.Logger) (*Worker, error) {
-	if cfg.HTTP.NotifyListen != "" {
-		return nil, errors.New("http.notify_listen: this build takes no notifications from gateways yet; remove the setting")
-	}
 	w := &Worker{cfg: cfg, log: log, health: observe.NewHealth(), reg: observe.NewRegistry(version)}
 	creds, err := newCredentials(cfg, w.reg)
 	if err != nil {
@@ -89,6 +89,9 @@ func New(cfg config.Config, version string, log zerolog.Logger) (*Worker, error)
 	w.files = reload.New(append(creds.sources, accounts.sources...), log, w.reg)
 	w.reloadInterval = reload.Interval
 	if w.producer, err = producer.New(producer.Config{}, w.conn, w.topics, log, producer.NewMetrics(w.reg)); err != nil {
+		return nil, err
+	}
+	if w.notify, err = listenerOf(cfg, accounts, w.producer, log, w.reg); err != nil {
 		return nil, err
 	}
 	w.processor, err = refund.New(refund.Config{
@@ -155,6 +158,10 @@ func (w *Worker) work(ctx context.Context) error {
 	}
 	group.Go(func() error { return w.watch(ctx, consumers) })
 	group.Go(func() error { return w.watchdog.Run(ctx) })
+	if w.notify != nil {
+		// It ends with the work, in less time than the consumers may take; the producer is closed behind both.
+		group.Go(func() error { return w.notify.Run(ctx) })
+	}
 	w.log.Info().Int("in_flight", w.cfg.Limits.InFlight).Int("accounts", len(w.cfg.Accounts)).Msg("working")
 	err = group.Wait()
 	w.log.Info().Err(err).Msg("stopped")

@@ -143,14 +143,6 @@ func TestAnAccountThatCannotWorkIsNamedInTheError(t *testing.T) {
 	}
 }
 
-func TestASettingThisBuildCannotServeIsRefused(t *testing.T) {
-	t.Parallel()
-	cfg := load(t, "http: {notify_listen: \"127.0.0.1:9999\"}\naccounts:\n"+account("hk"))
-	if _, err := New(cfg, "test", zerolog.Nop()); err == nil || !strings.Contains(err.Error(), "http.notify_listen") {
-		t.Errorf("New: %v", err)
-	}
-}
-
 // world is an embedded broker and Redis with a configuration for them.
 func world(t *testing.T, extra string) (config.Config, *miniredis.Miniredis) {
 	t.Helper()

@@ -31,8 +31,10 @@ var sharedKeys = sync.OnceValues(sandbox.NewTestKeys)
 // setup is one scenario's world.
 type setup struct {
 	backend
-	prefix  string
-	config  string
+	prefix string
+	config string
+	// notify is where Antom sends its notifications for both of its accounts; a worker listens there if it is told to.
+	notify  string
 	gateway *sandbox.Server
 	keys    sandbox.Keys
 	// secret is eftPay's, of the one merchant.
@@ -52,10 +54,11 @@ func newSetup(t *testing.T, b backend, mode sandbox.DuplicateMode, rules []sandb
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &setup{backend: b, prefix: kafkatest.Name(t), keys: keys, secret: sandbox.NewTestSecret()}
+	s := &setup{backend: b, prefix: kafkatest.Name(t), notify: freeAddress(t), keys: keys, secret: sandbox.NewTestSecret()}
 	s.gateway, err = sandbox.New(sandbox.Config{
-		PrivateKey: keys.GatewayPrivate, Clients: []sandbox.Client{{ID: client, PublicKey: keys.MerchantPublic}},
-		Merchants: []sandbox.Merchant{{Key: merchant, Secret: s.secret, Currency: "HKD"}}, EftPay: sandbox.EftPayConfig{Duplicate: mode, Seed: 1},
+		PrivateKey: keys.GatewayPrivate,
+		Clients:    []sandbox.Client{{ID: client, PublicKey: keys.MerchantPublic, NotifyURL: "http://" + s.notify + notifyPath}},
+		Merchants:  []sandbox.Merchant{{Key: merchant, Secret: s.secret, Currency: "HKD"}}, EftPay: sandbox.EftPayConfig{Duplicate: mode, Seed: 1},
 		PaymentFunc: payment, Rules: rules, LedgerPath: filepath.Join(t.TempDir(), "ledger.jsonl"),
 	})
 	if err != nil {
@@ -184,6 +187,8 @@ func payment(id string) (sandbox.Payment, bool) {
 		p.Async = &sandbox.Async{Looks: 1}
 	case "plain":
 		p.Async = &sandbox.Async{PlainSuccess: true}
+	case "notified":
+		p.Async = &sandbox.Async{Delay: 300 * time.Millisecond}
 	}
 	return p, true
 }

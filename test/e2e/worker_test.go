@@ -85,8 +85,8 @@ func command(t *testing.T, env []string, args ...string) (int, string) {
 	return cmd.ProcessState.ExitCode(), string(out)
 }
 
-// startWorker starts `worker run` and ends it with the test.
-func (s *setup) startWorker(t *testing.T) *process {
+// startWorker starts `worker run`, with more flags if there are any, and ends it with the test.
+func (s *setup) startWorker(t *testing.T, flags ...string) *process {
 	t.Helper()
 	path, err := binary()
 	if err != nil {
@@ -95,7 +95,9 @@ func (s *setup) startWorker(t *testing.T) *process {
 	health := freeAddress(t)
 	//nolint:noctx // ended by pid below
 	p := &process{
-		cmd:    exec.Command(path, "run", "--config", s.config, "--http-listen", health, "--log-level", "debug"),
+		cmd: exec.Command(path, append([]string{
+			"run", "--config", s.config, "--http-listen", health, "--log-level", "debug",
+		}, flags...)...),
 		health: health, log: &logBuffer{}, done: make(chan struct{}),
 	}
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log

@@ -79,8 +79,8 @@ func TestEveryManifestIsOfItsKindFieldByField(t *testing.T) {
 	for name, want := range map[string][]string{
 		"minimal": {"ConfigMap", "Deployment", "PodDisruptionBudget", "Service", "ServiceAccount"},
 		"full": {
-			"ConfigMap", "ConfigMap", "Deployment", "Job", "PodDisruptionBudget", "ScaledObject", "Service", "ServiceAccount",
-			"ServiceMonitor",
+			"ConfigMap", "ConfigMap", "Deployment", "Job", "PodDisruptionBudget", "ScaledObject", "Service", "Service",
+			"ServiceAccount", "ServiceMonitor",
 		},
 	} {
 		var kinds []string
@@ -149,6 +149,43 @@ func TestProbesServiceAndConfigurationMeetAtOnePort(t *testing.T) {
 		decode(t, values, "Service", &service)
 		if got := service.Spec.Ports[0]; got.Port != port || got.TargetPort.StrVal != "http" || !service.Spec.PublishNotReadyAddresses {
 			t.Errorf("%s: the service is %+v", name, service.Spec)
+		}
+	}
+}
+
+func TestNotificationsHaveAPortAndAServiceOfTheirOwnOnlyWhenTheyAreWanted(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]bool{"minimal": false, "full": true} {
+		values := valuesFile(t, name)
+		container := deployment(t, values).Spec.Template.Spec.Containers[0]
+		has := slices.ContainsFunc(container.Ports, func(p core.ContainerPort) bool { return p.Name == "notify" && p.ContainerPort == 8082 })
+		text := render(t, values)
+		if has != want || strings.Contains(text, "notify_listen: :8082") != want {
+			t.Errorf("%s: the ports are %+v", name, container.Ports)
+		}
+		var services []core.Service
+		for _, m := range manifests(t, text) {
+			if m.Kind == "Service" && strings.HasSuffix(m.Metadata.Name, "-notify") {
+				var service core.Service
+				if err := yaml.UnmarshalStrict([]byte(m.text), &service); err != nil {
+					t.Fatal(err)
+				}
+				services = append(services, service)
+			}
+		}
+		if !want {
+			if len(services) > 0 {
+				t.Errorf("%s: %d services for notifications", name, len(services))
+			}
+			continue
+		}
+		var monitor monitoring.ServiceMonitor
+		decode(t, values, "ServiceMonitor", &monitor)
+		service := services[0]
+		// A worker that stops is taken out of it, and scrapes do not come in through it.
+		if service.Spec.PublishNotReadyAddresses || service.Spec.ClusterIP != "" || service.Spec.Ports[0].TargetPort.StrVal != "notify" ||
+			service.Labels["app.kubernetes.io/name"] == monitor.Spec.Selector.MatchLabels["app.kubernetes.io/name"] {
+			t.Errorf("%s: the service is %+v", name, service)
 		}
 	}
 }
@@ -235,6 +272,7 @@ func TestValuesThatCannotWorkAreRefused(t *testing.T) {
 	}{
 		"no account":                 {func(v map[string]any) { v["config"] = map[string]any{} }, "config.accounts is empty"},
 		"an address of its own":      {set("config", "http", map[string]any{"listen": "127.0.0.1:9090"}), "listen"},
+		"another, for notifications": {set("config", "http", map[string]any{"notify_listen": ":9091"}), "notify_listen"},
 		"a setting as a variable":    {set("extraEnv", "", []any{map[string]any{"name": "REFUND_WORKER_LIMITS_DRAIN", "value": "9s"}}), "extraEnv"},
 		"a secret that is not there": {set("secretMounts", "", []any{}), "which lies in none of secretMounts"},
 		"a margin that is too small": {set("stopMarginSeconds", "", 4), "stopMarginSeconds"},

@@ -37,12 +37,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
-{{/* The configuration file: the values' own, with the address that a pod can be asked at. */}}
+{{/* The configuration file: the values' own, with the addresses that a pod can be asked at. */}}
 {{- define "refund-worker.config" -}}
 {{- if not .Values.config.accounts -}}
 {{- fail "config.accounts is empty: the worker needs at least one gateway account" -}}
 {{- end -}}
-{{- $config := mustMergeOverwrite (deepCopy .Values.config) (dict "http" (dict "listen" (printf ":%d" (int .Values.httpPort)))) -}}
+{{- $http := dict "listen" (printf ":%d" (int .Values.httpPort)) -}}
+{{- if .Values.notifications.enabled -}}
+{{- $_ := set $http "notify_listen" (printf ":%d" (int .Values.notifications.port)) -}}
+{{- end -}}
+{{- $config := mustMergeOverwrite (deepCopy .Values.config) (dict "http" $http) -}}
 {{- $text := toYaml $config -}}
 {{- range $reference := regexFindAll "file:[^\\s\"',\\]]+" $text -1 -}}
 {{- $mounted := false -}}
