@@ -11,11 +11,11 @@ import (
 
 // publishFinal publishes a terminal outcome's bytes; out is what they say.
 func (p *Processor) publishFinal(ctx context.Context, in input, out schemas.Outcome, value []byte, replayed bool) error {
-	headers := schemas.OutcomeHeaders(out, schemas.FinalEventID(out.RequestID), p.cfg.Source, in.traceparent())
+	headers := schemas.OutcomeHeaders(out, schemas.FinalEventID(out.RequestID), p.cfg.Source)
 	if replayed {
 		headers = append(headers, schemas.Header{Key: schemas.HeaderReplayed, Value: []byte("1")})
 	}
-	return p.publish(ctx, Event{Channel: Results, Key: []byte(out.RequestID), Value: value, Headers: headers})
+	return p.publish(ctx, in, Event{Channel: Results, Key: []byte(out.RequestID), Value: value, Headers: headers})
 }
 
 // publishStored answers a duplicate with the outcome that was stored first, byte for byte.
@@ -28,6 +28,7 @@ func (p *Processor) publishStored(ctx context.Context, in input, value []byte) e
 	if err != nil {
 		return fmt.Errorf("publish %s: the stored outcome cannot be read: %w", in.cmd.RequestID, err)
 	}
+	passOf(ctx).told(out.Status, out.Code)
 	p.log.Debug().Str("request_id", in.cmd.RequestID).Msg("settled before; publishing the stored outcome")
 	return p.publishFinal(ctx, in, out, value, true)
 }
@@ -44,7 +45,7 @@ func (p *Processor) publishWait(ctx context.Context, in input, rec Record, r Res
 		}
 		events = append(events, progress)
 	}
-	return p.publish(ctx, events...)
+	return p.publish(ctx, in, events...)
 }
 
 // publishReview tells that only evidence closes the request, and files it where people look.
@@ -57,7 +58,7 @@ func (p *Processor) publishReview(ctx context.Context, in input, rec Record, r R
 	}
 	p.log.Error().Str("request_id", in.cmd.RequestID).Str("account", rec.Account).Str("alarm", "review").
 		Str("detail", r.Detail).Msg("the request needs a person's look")
-	return p.publish(ctx, p.deadLetter(in, schemas.CodeNeedsReview, "unresolved: "+r.Detail), progress)
+	return p.publish(ctx, in, p.deadLetter(in, schemas.CodeNeedsReview, "unresolved: "+r.Detail), progress)
 }
 
 func (p *Processor) progress(in input, rec Record, d decision) (Event, error) {
@@ -68,7 +69,7 @@ func (p *Processor) progress(in input, rec Record, d decision) (Event, error) {
 	}
 	return Event{
 		Channel: Results, Key: []byte(out.RequestID), Value: value,
-		Headers: schemas.OutcomeHeaders(out, schemas.ProgressEventID(out.RequestID, rec.Hop, rec.Token), p.cfg.Source, in.traceparent()),
+		Headers: schemas.OutcomeHeaders(out, schemas.ProgressEventID(out.RequestID, rec.Hop, rec.Token), p.cfg.Source),
 	}, nil
 }
 
@@ -96,7 +97,7 @@ func (p *Processor) park(ctx context.Context, in input, reason string) error {
 	tier := p.cfg.Policy.parkTier()
 	state := in.state
 	state.Due, state.FirstSeen = now.Add(tier), in.firstSeen(now)
-	return p.publish(ctx, p.retryEvent(in, state, tier))
+	return p.publish(ctx, in, p.retryEvent(in, state, tier))
 }
 
 // reject says that the message is no command we can take, and files its bytes. It never touches a record.
@@ -105,6 +106,7 @@ func (p *Processor) reject(ctx context.Context, in input, cause error) error {
 	if !errors.As(cause, &fault) {
 		return fmt.Errorf("read %s: %w", in.state.Origin, cause)
 	}
+	passOf(ctx).rejected(fault)
 	p.metrics.rejected.WithLabelValues(string(fault.Code)).Inc()
 	p.log.Warn().Str("request_id", fault.RequestID).Stringer("origin", in.state.Origin).Str("code", string(fault.Code)).
 		Str("pointer", fault.Pointer).Str("detail", fault.Detail).Msg("command rejected")
@@ -120,11 +122,11 @@ func (p *Processor) reject(ctx context.Context, in input, cause error) error {
 	if key == "" {
 		key = in.state.Origin.String()
 	}
-	return p.publish(ctx,
+	return p.publish(ctx, in,
 		p.deadLetter(in, fault.Code, fault.Detail),
 		Event{
 			Channel: Results, Key: []byte(key), Value: value,
-			Headers: schemas.RejectionHeaders(rejection, p.cfg.Source, in.traceparent()),
+			Headers: schemas.RejectionHeaders(rejection, p.cfg.Source),
 		})
 }
 
