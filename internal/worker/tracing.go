@@ -68,9 +68,12 @@ func newTracing(cfg config.Trace, version string, log zerolog.Logger, reg promet
 	e := &exporter{log: log, exported: f.NewCounter(prometheus.CounterOpts{
 		Name: "refund_worker_trace_spans_exported_total", Help: "Spans that the collector took.",
 	})}
-	// The library would write to stderr, past our log, and quote what it finds in variables of its own.
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(e.trouble))
+	// The library would write to stderr, past our log. Failed exports never come here; what does are variables of its own
+	// that it cannot read, which it quotes, and they may hold a login.
 	otel.SetLogger(logr.Discard())
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(error) {
+		log.Warn().Msg("a variable of OpenTelemetry's own, OTEL_..., cannot be read and is ignored")
+	}))
 
 	client := &http.Client{
 		Timeout: exportTimeout, Transport: way,

@@ -95,9 +95,10 @@ func (s *setup) startWorker(t *testing.T) *process {
 	health := freeAddress(t)
 	//nolint:noctx // ended by pid below
 	p := &process{
-		cmd:    exec.Command(path, "run", "--config", s.config, "--http-listen", health, "--log-level", "debug"),
+		cmd:    exec.Command(path, append([]string{"run", "--config", s.config, "--http-listen", health, "--log-level", "debug"}, s.flags...)...),
 		health: health, log: &logBuffer{}, done: make(chan struct{}),
 	}
+	p.cmd.Env = append(os.Environ(), s.variables...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("start worker: %v", err)
