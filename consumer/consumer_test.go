@@ -61,7 +61,7 @@ func TestAMessageArrivesWhole(t *testing.T) {
 	}
 	m := b.join(t, b.config(), nil)
 	b.committed(t, map[int]int64{0: 1})
-	want := refund.Message{Topic: b.topic, Key: in.Key, Value: in.Value, Headers: in.Headers, Time: at}
+	want := refund.Message{Topic: b.topic, Group: b.group, Key: in.Key, Value: in.Value, Headers: in.Headers, Time: at}
 	if diff := cmp.Diff(want, m.recorder.seen[0]); diff != "" {
 		t.Errorf("message (-want +got):\n%s", diff)
 	}

@@ -184,7 +184,7 @@ func (p *partition) pass(ctx context.Context, m kafkago.Message) error {
 		mark.finish(mark.add(m.Offset))
 		return nil
 	}
-	message := convert(m)
+	message := convert(m, p.c.cfg.GroupID)
 	if p.c.cfg.Delay != nil {
 		if delay := p.c.cfg.Delay(p.topic); delay > 0 {
 			if err := wait(ctx, time.Until(due(message, delay, time.Now()))); err != nil {
@@ -231,9 +231,9 @@ func (p *partition) failed(ctx context.Context, err error) {
 	}
 }
 
-func convert(m kafkago.Message) refund.Message {
+func convert(m kafkago.Message, group string) refund.Message {
 	out := refund.Message{
-		Topic: m.Topic, Partition: m.Partition, Offset: m.Offset,
+		Topic: m.Topic, Group: group, Partition: m.Partition, Offset: m.Offset,
 		Key: m.Key, Value: m.Value, Time: m.Time,
 	}
 	if len(m.Headers) > 0 {

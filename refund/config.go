@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // SettleAllowance is the part of a lease that is kept free for storing the answer after the last gateway call: nothing
@@ -26,6 +28,8 @@ type Config struct {
 	// Source is the CloudEvents source of every event, such as "/refund-worker".
 	Source string
 	Policy Policy
+	// Tracer makes a span of every pass and of its steps. nil: tracing is off, and costs nothing.
+	Tracer trace.Tracer
 }
 
 // Validate joins every fault.

@@ -11,11 +11,11 @@ import (
 
 // publishFinal publishes a terminal outcome's bytes; out is what they say, and memo is the record's.
 func (p *Processor) publishFinal(ctx context.Context, in input, out schemas.Outcome, value []byte, memo schemas.Memo, replayed bool) error {
-	headers := append(schemas.OutcomeHeaders(out, schemas.FinalEventID(out.RequestID), p.cfg.Source, in.traceparent()), memo.Headers()...)
+	headers := append(schemas.OutcomeHeaders(out, schemas.FinalEventID(out.RequestID), p.cfg.Source), memo.Headers()...)
 	if replayed {
 		headers = append(headers, schemas.Header{Key: schemas.HeaderReplayed, Value: []byte("1")})
 	}
-	return p.publish(ctx, Event{Channel: Results, Key: []byte(out.RequestID), Value: value, Headers: headers})
+	return p.publish(ctx, in, Event{Channel: Results, Key: []byte(out.RequestID), Value: value, Headers: headers})
 }
 
 // publishStored answers a duplicate with the outcome that was stored first, byte for byte. The memo is empty where it is
@@ -29,6 +29,7 @@ func (p *Processor) publishStored(ctx context.Context, in input, value []byte, m
 	if err != nil {
 		return fmt.Errorf("publish %s: the stored outcome cannot be read: %w", in.cmd.RequestID, err)
 	}
+	passOf(ctx).told(out.Status, out.Code)
 	p.log.Debug().Str("request_id", in.cmd.RequestID).Msg("settled before; publishing the stored outcome")
 	return p.publishFinal(ctx, in, out, value, memo, true)
 }
@@ -45,7 +46,7 @@ func (p *Processor) publishWait(ctx context.Context, in input, rec Record, r Res
 		}
 		events = append(events, progress)
 	}
-	return p.publish(ctx, events...)
+	return p.publish(ctx, in, events...)
 }
 
 // publishReview tells that only evidence closes the request, and files it where people look.
@@ -58,7 +59,7 @@ func (p *Processor) publishReview(ctx context.Context, in input, rec Record, r R
 	}
 	p.log.Error().Str("request_id", in.cmd.RequestID).Str("account", rec.Account).Str("alarm", "review").
 		Str("detail", r.Detail).Msg("the request needs a person's look")
-	return p.publish(ctx, p.deadLetter(in, schemas.CodeNeedsReview, "unresolved: "+r.Detail), progress)
+	return p.publish(ctx, in, p.deadLetter(in, schemas.CodeNeedsReview, "unresolved: "+r.Detail), progress)
 }
 
 func (p *Processor) progress(in input, rec Record, d decision) (Event, error) {
@@ -69,7 +70,7 @@ func (p *Processor) progress(in input, rec Record, d decision) (Event, error) {
 	}
 	memo := in.memo(rec)
 	memo.GatewayKey = rec.GatewayKey
-	headers := schemas.OutcomeHeaders(out, schemas.ProgressEventID(out.RequestID, rec.Hop, rec.Token), p.cfg.Source, in.traceparent())
+	headers := schemas.OutcomeHeaders(out, schemas.ProgressEventID(out.RequestID, rec.Hop, rec.Token), p.cfg.Source)
 	return Event{Channel: Results, Key: []byte(out.RequestID), Value: value, Headers: append(headers, memo.Headers()...)}, nil
 }
 
@@ -97,7 +98,7 @@ func (p *Processor) park(ctx context.Context, in input, reason string) error {
 	tier := p.cfg.Policy.parkTier()
 	state := in.state
 	state.Due, state.FirstSeen = now.Add(tier), in.firstSeen(now)
-	return p.publish(ctx, p.retryEvent(in, state, tier))
+	return p.publish(ctx, in, p.retryEvent(in, state, tier))
 }
 
 // reject says that the message is no command we can take, and files its bytes. It never touches a record.
@@ -106,6 +107,7 @@ func (p *Processor) reject(ctx context.Context, in input, cause error) error {
 	if !errors.As(cause, &fault) {
 		return fmt.Errorf("read %s: %w", in.state.Origin, cause)
 	}
+	passOf(ctx).rejected(fault)
 	p.metrics.rejected.WithLabelValues(string(fault.Code)).Inc()
 	p.log.Warn().Str("request_id", fault.RequestID).Stringer("origin", in.state.Origin).Str("code", string(fault.Code)).
 		Str("pointer", fault.Pointer).Str("detail", fault.Detail).Msg("command rejected")
@@ -121,11 +123,11 @@ func (p *Processor) reject(ctx context.Context, in input, cause error) error {
 	if key == "" {
 		key = in.state.Origin.String()
 	}
-	return p.publish(ctx,
+	return p.publish(ctx, in,
 		p.deadLetter(in, fault.Code, fault.Detail),
 		Event{
 			Channel: Results, Key: []byte(key), Value: value,
-			Headers: schemas.RejectionHeaders(rejection, p.cfg.Source, in.traceparent()),
+			Headers: schemas.RejectionHeaders(rejection, p.cfg.Source),
 		})
 }
 

@@ -25,7 +25,9 @@ func (p *Processor) settle(ctx context.Context, in input, c claimed, d decision)
 		RequestID: in.cmd.RequestID, Token: c.request.Token, Status: d.status, Code: d.code, Outcome: value,
 		Proof: d.status == schemas.Success, GatewayRefundID: d.result.RefundID, Claim: c.request,
 	}
-	settled, err := untilAvailable(ctx, p, "settle", func(ctx context.Context) (Settled, error) { return p.store.Settle(ctx, req) })
+	storing, step := p.startStep(ctx, stepSettle)
+	settled, err := untilAvailable(storing, p, "settle", func(ctx context.Context) (Settled, error) { return p.store.Settle(ctx, req) })
+	step.end(storing, err)
 	if err != nil {
 		return true, fmt.Errorf("settle %s: %w", in.cmd.RequestID, err)
 	}
@@ -39,7 +41,7 @@ func (p *Processor) settle(ctx context.Context, in input, c claimed, d decision)
 	if err := p.publishFinal(ctx, in, out, value, in.memo(c.Record), false); err != nil {
 		return true, err
 	}
-	p.settledLine(in, c, d)
+	p.settledLine(ctx, in, c, d)
 	return true, nil
 }
 
@@ -55,7 +57,7 @@ func (p *Processor) contradiction(ctx context.Context, in input, d decision, sto
 	p.metrics.alarms.WithLabelValues(string(AlarmMismatch)).Inc()
 	p.log.Error().Str("request_id", in.cmd.RequestID).Str("alarm", string(AlarmMismatch)).Str("detail", detail).
 		Msg("the money has moved and the outcome says otherwise")
-	return p.publish(ctx, p.deadLetter(in, schemas.CodeNeedsReview, detail))
+	return p.publish(ctx, in, p.deadLetter(in, schemas.CodeNeedsReview, detail))
 }
 
 // wait puts the request to waiting or into review, then publishes its retry copy or dead letter with the progress event.
@@ -80,7 +82,13 @@ func (p *Processor) wait(ctx context.Context, in input, c claimed, d decision) (
 		Contradicted: d.contradicted, Payment: c.request.Payment,
 		Message: in.command(), LookAt: p.cfg.Policy.lookAt(d, rec.Due, time.Now()),
 	}
-	waited, err := untilAvailable(ctx, p, "wait", func(ctx context.Context) (Waited, error) { return p.store.Wait(ctx, req) })
+	name := stepWait
+	if req.Review {
+		name = stepReview
+	}
+	storing, step := p.startStep(ctx, name)
+	waited, err := untilAvailable(storing, p, "wait", func(ctx context.Context) (Waited, error) { return p.store.Wait(ctx, req) })
+	step.end(storing, err)
 	if err != nil {
 		return true, fmt.Errorf("wait %s: %w", in.cmd.RequestID, err)
 	}
@@ -88,7 +96,7 @@ func (p *Processor) wait(ctx context.Context, in input, c claimed, d decision) (
 		p.log.Warn().Str("request_id", in.cmd.RequestID).Msg("the claim was taken over before the wait was stored; looking again")
 		return false, nil
 	}
-	p.waitLine(in, c, d)
+	p.waitLine(ctx, in, c, d)
 	if d.quiet {
 		return true, nil
 	}
@@ -127,19 +135,21 @@ func (p *Processor) outlive(ctx context.Context) (context.Context, context.Cance
 	}
 }
 
-func (p *Processor) settledLine(in input, c claimed, d decision) {
+func (p *Processor) settledLine(ctx context.Context, in input, c claimed, d decision) {
+	passOf(ctx).decided(d)
 	p.metrics.outcomes.WithLabelValues(string(in.cmd.Gateway), string(d.status), string(d.code)).Inc()
 	p.metrics.passes.WithLabelValues(string(in.cmd.Gateway)).Observe(time.Since(c.started).Seconds())
 	p.log.Info().Str("request_id", in.cmd.RequestID).Str("gateway", string(in.cmd.Gateway)).Str("account", c.Record.Account).
 		Int("attempt", d.attempt).Stringer("verdict", d.result.Verdict).Str("status", string(d.status)).Str("code", string(d.code)).
-		Int64("dur_ms", time.Since(c.started).Milliseconds()).Msg("settled")
+		Int64("dur_ms", time.Since(c.started).Milliseconds()).Func(inTrace(ctx)).Msg("settled")
 }
 
-func (p *Processor) waitLine(in input, c claimed, d decision) {
+func (p *Processor) waitLine(ctx context.Context, in input, c claimed, d decision) {
+	passOf(ctx).decided(d)
 	p.metrics.outcomes.WithLabelValues(string(in.cmd.Gateway), string(d.status), string(d.code)).Inc()
 	p.metrics.passes.WithLabelValues(string(in.cmd.Gateway)).Observe(time.Since(c.started).Seconds())
 	p.log.Info().Str("request_id", in.cmd.RequestID).Str("gateway", string(in.cmd.Gateway)).Str("account", c.Record.Account).
 		Int("attempt", d.attempt).Stringer("verdict", d.result.Verdict).Str("status", string(d.status)).Str("code", string(d.code)).
 		Bool("maybe_sent", d.maybeSent).Dur("delay", d.tier).
-		Int64("dur_ms", time.Since(c.started).Milliseconds()).Msg("waiting")
+		Int64("dur_ms", time.Since(c.started).Milliseconds()).Func(inTrace(ctx)).Msg("waiting")
 }

@@ -136,11 +136,6 @@ func (in input) request(c Claim) Request {
 	}
 }
 
-func (in input) traceparent() []byte {
-	value, _ := schemas.HeaderValue(in.msg.Headers, schemas.HeaderTraceparent)
-	return value
-}
-
 // foreignHeaders are the message's headers without the state that a worker wrote: what a copy and a dead letter keep.
 func (in input) foreignHeaders() []schemas.Header {
 	kept := make([]schemas.Header, 0, len(in.msg.Headers))

@@ -15,6 +15,22 @@ import (
 // errGatewayTimeout is the cause when one gateway call took longer than Config.GatewayTimeout.
 var errGatewayTimeout = errors.New("gateway timeout")
 
+// gatewayCall is what a call is called in the log.
+type gatewayCall string
+
+const (
+	callInquire gatewayCall = "inquire"
+	callRefund  gatewayCall = "refund"
+)
+
+// step is the call's name as a step of the pass.
+func (c gatewayCall) step() string {
+	if c == callInquire {
+		return stepInquiry
+	}
+	return stepSend
+}
+
 // granted works on a request that this pass owns until its lease ends.
 func (p *Processor) granted(ctx context.Context, message *input, acct Account, c claimed) (done bool, err error) {
 	in, rec := *message, c.Record
@@ -115,7 +131,7 @@ func (p *Processor) consult(ctx context.Context, acct Account, in input, c claim
 	}
 	// A notified failure is believed once an inquiry agrees: what is told can be older than what was sent since.
 	if maybeSent || acct.InquireFirst || in.notified() || unsure.doubtful {
-		ev.asked, ev.before = true, p.call(calls, acct, "inquire", acct.Client.Inquire, req)
+		ev.asked, ev.before = true, p.call(calls, acct, callInquire, acct.Client.Inquire, req)
 		if unsure.quarantined || unsure.refused || !maySend(acct, in, c, ev.before) {
 			return ev, nil
 		}
@@ -123,10 +139,10 @@ func (p *Processor) consult(ctx context.Context, acct Account, in input, c claim
 			return evidence{}, context.Cause(ctx)
 		}
 	}
-	ev.sent, ev.send = true, p.call(calls, acct, "refund", acct.Client.Refund, req)
+	ev.sent, ev.send = true, p.call(calls, acct, callRefund, acct.Client.Refund, req)
 	if confirm := ev.send.InquireNow || ev.send.Verdict == Declined && (maybeSent || unsure.running); confirm && ctx.Err() == nil {
 		// By our own key, not by the gateway's new ID: so soon after the send, "not found" must stay a plain absence.
-		ev.confirmed, ev.after = true, p.call(calls, acct, "inquire", acct.Client.Inquire, req)
+		ev.confirmed, ev.after = true, p.call(calls, acct, callInquire, acct.Client.Inquire, req)
 	}
 	return ev, nil
 }
@@ -151,24 +167,28 @@ func maySend(acct Account, in input, c claimed, inquiry Result) bool {
 }
 
 // call makes one gateway call. A panic in it is an unknown outcome with a stack, never the end of the worker.
-func (p *Processor) call(ctx context.Context, acct Account, name string, do func(context.Context, Request) (Result, error), req Request) (res Result) {
+func (p *Processor) call(ctx context.Context, acct Account, name gatewayCall, do func(context.Context, Request) (Result, error), req Request) (res Result) {
 	ctx, cancel := context.WithTimeoutCause(ctx, p.cfg.GatewayTimeout, errGatewayTimeout)
 	defer cancel()
+	ctx, step := p.startStep(ctx, name.step())
 	started := time.Now()
+	var err error
 	defer func() {
 		if v := recover(); v != nil {
 			p.metrics.panics.Inc()
-			p.log.Error().Str("request_id", req.RequestID).Str("account", acct.Name).Str("call", name).
+			p.log.Error().Str("request_id", req.RequestID).Str("account", acct.Name).Str("call", string(name)).
 				Interface("panic", v).Bytes("stack", debug.Stack()).Msg("panic in a gateway call: outcome unknown")
-			res = Result{Verdict: Unknown, Detail: "panic in the gateway call"}
+			res, err = Result{Verdict: Unknown, Detail: "panic in the gateway call"}, errPanic
 		}
+		step.answered(acct, res)
+		step.end(ctx, err)
 	}()
-	res, err := do(ctx, req)
+	res, err = do(ctx, req)
 	level := zerolog.DebugLevel
 	if err != nil {
 		level = zerolog.WarnLevel
 	}
-	p.log.WithLevel(level).Err(err).Str("request_id", req.RequestID).Str("gateway", string(acct.Gateway)).Str("account", acct.Name).Str("call", name).
+	p.log.WithLevel(level).Err(err).Str("request_id", req.RequestID).Str("gateway", string(acct.Gateway)).Str("account", acct.Name).Str("call", string(name)).
 		Stringer("verdict", res.Verdict).Str("gateway_code", res.RawCode).Str("detail", res.Detail).
 		Int64("dur_ms", time.Since(started).Milliseconds()).Msg("gateway call")
 	return res

@@ -62,9 +62,12 @@ func (p *Processor) survive(m Message, err *error) {
 }
 
 func (p *Processor) process(ctx context.Context, m Message, read func() (input, error)) (err error) {
+	ctx, whole := p.startPass(ctx, m, m.Headers)
+	defer func() { whole.end(ctx, err) }()
 	defer p.survive(m, &err)
 
 	in, err := p.safeRead(m, read)
+	in.msg.Headers = p.adopt(ctx, in.msg.Headers)
 	switch {
 	case errors.Is(err, schemas.ErrNewerVersion):
 		p.log.Error().Str("topic", m.Topic).Int64("offset", m.Offset).Str("alarm", "newer-schema").
@@ -78,6 +81,7 @@ func (p *Processor) process(ctx context.Context, m Message, read func() (input, 
 
 // passes repeats until one pass brings the message to its end.
 func (p *Processor) passes(ctx context.Context, in *input) error {
+	passOf(ctx).read(*in)
 	for {
 		done, err := p.pass(ctx, in)
 		if done || err != nil {
@@ -113,6 +117,7 @@ func (p *Processor) pass(ctx context.Context, message *input) (done bool, err er
 		return true, fmt.Errorf("admit %s: %w", in.cmd.RequestID, err)
 	}
 	defer leave()
+	passOf(ctx).account(acct)
 	c, err := p.claim(ctx, in, acct)
 	if err != nil {
 		return true, err
@@ -166,7 +171,9 @@ type claimed struct {
 
 // claim asks until the request is granted or answered. Busy claims are waited for in place, so that commands of one
 // partition keep their order; an unreachable store is waited for as well.
-func (p *Processor) claim(ctx context.Context, in input, acct Account) (claimed, error) {
+func (p *Processor) claim(ctx context.Context, in input, acct Account) (_ claimed, err error) {
+	ctx, step := p.startStep(ctx, stepClaim)
+	defer func() { step.end(ctx, err) }()
 	for {
 		started := time.Now()
 		req := ClaimRequest{

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
 
 	"refundworker/dedupe"
 	"refundworker/refund"
@@ -209,6 +210,8 @@ type bundle struct {
 	store   *flaky
 	cmd     schemas.Command
 	offset  int64
+	tracer  trace.Tracer
+	log     io.Writer
 }
 
 // setup runs inside a synctest bubble: time is virtual everywhere below.
@@ -217,6 +220,7 @@ func setup(t *testing.T) *bundle {
 	b := &bundle{
 		gateway: &gateway{},
 		broker:  &broker{},
+		log:     io.Discard,
 		cmd: schemas.Command{
 			SchemaVersion: 1, RequestID: "rf-1", Gateway: schemas.Antom, PaymentID: "pay-1",
 			Amount: schemas.Money{Minor: 1001, Currency: "HKD"}, Metadata: map[string]string{"orderId": "SO-1"},
@@ -268,7 +272,8 @@ func (b *bundle) processorFor(t *testing.T, accts accounts, store claims) *refun
 			Tiers: []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute, time.Hour}, Horizon: 24 * time.Hour,
 			LapseAfter: lapseAfter, ReviewInterval: 24 * time.Hour,
 		},
-	}, accts, store, b.broker, zerolog.New(io.Discard), refund.NewMetrics(prometheus.NewRegistry()))
+		Tracer: b.tracer,
+	}, accts, store, b.broker, zerolog.New(b.log), refund.NewMetrics(prometheus.NewRegistry()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,9 @@ type publisher interface {
 
 // Message is one message read from a commands topic or a retry tier.
 type Message struct {
-	Topic     string
+	Topic string
+	// Group is the consumer group that read it; only traces tell it.
+	Group     string
 	Partition int
 	Offset    int64
 	Key       []byte

@@ -67,13 +67,13 @@ func (p *Processor) Signal(ctx context.Context, m Message) (err error) {
 }
 
 // signalOpen makes a pass of an open request.
-func (p *Processor) signalOpen(ctx context.Context, m Message, s schemas.Signal, sight Sight) error {
+func (p *Processor) signalOpen(ctx context.Context, m Message, s schemas.Signal, sight Sight) (err error) {
 	rec := sight.Record
 	in := input{msg: *sight.Message, signal: &signal{kind: s.Kind, place: m.place()}, state: schemas.RetryState{
 		Hop: rec.Hop, Attempt: rec.Attempt, FirstSeen: rec.FirstSeen, Origin: sight.Message.place(), MaybeSent: rec.MaybeSent,
 		Account: rec.Account, GatewayKey: rec.GatewayKey,
 	}}
-	in, err := in.decode()
+	in, err = in.decode()
 	if err != nil {
 		return p.fileSignal(ctx, m, s.RequestID, signalRefused, fmt.Errorf("read the stored command: %w", err))
 	}
@@ -91,6 +91,11 @@ func (p *Processor) signalOpen(ctx context.Context, m Message, s schemas.Signal,
 		p.log.Warn().Str("request_id", s.RequestID).Time("due", rec.Due).Int("hop", rec.Hop).Str("alarm", "lapsed").
 			Msg("the promised attempt did not happen in time; its retry copy is late or lost")
 	}
+	// The pass is one of the refund, so it is under its producer's span as well.
+	ctx, whole := p.startPass(ctx, m, in.msg.Headers)
+	defer func() { whole.end(ctx, err) }()
+	defer p.survive(m, &err)
+	in.msg.Headers = p.adopt(ctx, in.msg.Headers)
 	if err := p.passes(ctx, &in); err != nil {
 		return err
 	}
@@ -170,7 +175,7 @@ func (p *Processor) signalWithoutCommand(ctx context.Context, m Message, s schem
 }
 
 // fileSignal puts a signal that could not be used where a person finds it, with the reason.
-func (p *Processor) fileSignal(ctx context.Context, m Message, requestID string, result string, cause error) error {
+func (p *Processor) fileSignal(ctx context.Context, m Message, requestID string, result string, cause error) (err error) {
 	code := schemas.CodeNeedsReview
 	if fault, ok := errors.AsType[*schemas.DecodeError](cause); ok {
 		code = fault.Code
@@ -179,7 +184,11 @@ func (p *Processor) fileSignal(ctx context.Context, m Message, requestID string,
 	p.log.Error().Str("request_id", requestID).Stringer("origin", m.place()).Str("alarm", "signal").Err(cause).
 		Msg("a signal could not be used; it is filed and nothing was changed")
 	in := input{msg: m, state: schemas.RetryState{Origin: m.place()}}
-	return p.publish(ctx, p.deadLetter(in, code, cause.Error()))
+	ctx, whole := p.startPass(ctx, m, m.Headers)
+	defer func() { whole.end(ctx, err) }()
+	in.msg.Headers = p.adopt(ctx, m.Headers)
+	passOf(ctx).rejected(&schemas.DecodeError{Code: code, RequestID: requestID})
+	return p.publish(ctx, in, p.deadLetter(in, code, cause.Error()))
 }
 
 func (p *Processor) signalled(s schemas.Signal, result, detail string) {

@@ -22,10 +22,13 @@ func untilAvailable[T any](ctx context.Context, p *Processor, what string, call 
 }
 
 // publish repeats until every event is acked. A repeat can write an event twice; its event ID stays the same.
-func (p *Processor) publish(ctx context.Context, events ...Event) error {
+func (p *Processor) publish(ctx context.Context, in input, events ...Event) error {
+	ctx, step := p.startStep(ctx, stepPublish)
+	p.carry(ctx, in, events)
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		return struct{}{}, p.publisher.Publish(ctx, events...)
 	}, p.patience("publish")...)
+	step.end(ctx, err)
 	if err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}

@@ -67,7 +67,10 @@ func (e example) header(key string) string {
 	return text
 }
 
-func (e example) trace() []byte { return []byte(e.header(schemas.HeaderTraceparent)) }
+// traced are headers with the example's own trace context behind them.
+func (e example) traced(hs []schemas.Header) []schemas.Header {
+	return append(hs, schemas.TraceHeaders(e.hs)...)
+}
 
 func TestTheCommandExamplesAreCommands(t *testing.T) {
 	t.Parallel()
@@ -100,7 +103,7 @@ func TestTheOutcomeExamplesAreEventsAsTheyAreWritten(t *testing.T) {
 		} else if token := id[strings.LastIndex(id, "/")+1:]; id != schemas.ProgressEventID(out.RequestID, out.Hop, token) {
 			t.Errorf("%s: event ID %s", name, id)
 		}
-		want := asMap(t, schemas.OutcomeHeaders(out, id, "/refund-worker", e.trace()))
+		want := asMap(t, e.traced(schemas.OutcomeHeaders(out, id, "/refund-worker")))
 		if replayed, ok := e.headers[schemas.HeaderReplayed]; ok && out.Final {
 			want[schemas.HeaderReplayed] = replayed
 		}
@@ -125,7 +128,7 @@ func TestTheRejectionExamplesAreEventsAsTheyAreWritten(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if diff := cmp.Diff(asMap(t, schemas.RejectionHeaders(rejection, "/refund-worker", e.trace())), e.headers); diff != "" {
+		if diff := cmp.Diff(asMap(t, e.traced(schemas.RejectionHeaders(rejection, "/refund-worker"))), e.headers); diff != "" {
 			t.Errorf("%s: headers (-written +document):\n%s", name, diff)
 		}
 	}
@@ -138,10 +141,7 @@ func TestTheRetryExamplesAreReadAsTheyAreWritten(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		want := asMap(t, state.Headers())
-		if trace := e.trace(); len(trace) > 0 {
-			want[schemas.HeaderTraceparent] = string(trace)
-		}
+		want := asMap(t, e.traced(state.Headers()))
 		if diff := cmp.Diff(want, e.headers); diff != "" {
 			t.Errorf("%s: headers (-written +document):\n%s", name, diff)
 		}

@@ -151,13 +151,15 @@ func asMap(t *testing.T, hs []schemas.Header) object {
 // requires and names.
 func TestTheHeadersAreThoseThatAreWritten(t *testing.T) {
 	t.Parallel()
-	trace := []byte("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+	trace := []schemas.Header{
+		{Key: schemas.HeaderTraceparent, Value: []byte("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")},
+		{Key: schemas.HeaderTracestate, Value: []byte("vendor=opaque")},
+	}
 	origin := schemas.Origin{Topic: "refunds.commands", Partition: 3, Offset: 1042}
 	out := schemas.Outcome{RequestID: "rf_1", OccurredAt: schemas.Time{Time: time.UnixMilli(1795262471123)}}
 	rejection := schemas.Rejection{Origin: origin, OccurredAt: out.OccurredAt}
 	named := rejection
 	named.RequestID = "rf_1"
-	traced := schemas.Header{Key: schemas.HeaderTraceparent, Value: trace}
 	replayed := schemas.Header{Key: schemas.HeaderReplayed, Value: []byte(schemas.HeaderSet)}
 	memo := schemas.Memo{FingerprintVersion: 1, FingerprintSum: "f", FirstSeen: time.UnixMilli(1795262400000), GatewayKey: "rf_1"}.Headers()
 	state := schemas.RetryState{
@@ -170,15 +172,15 @@ func TestTheHeadersAreThoseThatAreWritten(t *testing.T) {
 	c := readContract(t)
 	for message, written := range map[string]struct{ least, most []schemas.Header }{
 		"Outcome": {
-			schemas.OutcomeHeaders(out, schemas.ProgressEventID("rf_1", 1, "TOKEN"), "/refund-worker", nil),
-			slices.Concat(schemas.OutcomeHeaders(out, schemas.FinalEventID("rf_1"), "/refund-worker", trace), memo, []schemas.Header{replayed}),
+			schemas.OutcomeHeaders(out, schemas.ProgressEventID("rf_1", 1, "TOKEN"), "/refund-worker"),
+			slices.Concat(schemas.OutcomeHeaders(out, schemas.FinalEventID("rf_1"), "/refund-worker"), memo, []schemas.Header{replayed}, trace),
 		},
 		"CommandRejected": {
-			schemas.RejectionHeaders(rejection, "/refund-worker", nil), schemas.RejectionHeaders(named, "/refund-worker", trace),
+			schemas.RejectionHeaders(rejection, "/refund-worker"), append(schemas.RejectionHeaders(named, "/refund-worker"), trace...),
 		},
 		"Signal": {schemas.SignalHeaders(redrive, "/refund-worker"), schemas.SignalHeaders(notified, "/refund-worker")},
 		"RetryCopy": {
-			schemas.RetryState{Due: state.Due, FirstSeen: state.FirstSeen, Origin: origin}.Headers(), append(state.Headers(), traced),
+			schemas.RetryState{Due: state.Due, FirstSeen: state.FirstSeen, Origin: origin}.Headers(), append(state.Headers(), trace...),
 		},
 	} {
 		properties, needed := c.fields(t, c.at(t, "components", "messages", message, "headers"))

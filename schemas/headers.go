@@ -12,6 +12,7 @@ type Header struct {
 const (
 	HeaderContentType = "content-type"
 	HeaderTraceparent = "traceparent"
+	HeaderTracestate  = "tracestate"
 
 	HeaderCEID          = "ce_id"
 	HeaderCEType        = "ce_type"
@@ -92,21 +93,46 @@ func HeaderValue(hs []Header, key string) ([]byte, bool) {
 	return nil, false
 }
 
-// OutcomeHeaders are the headers of an outcome event: CloudEvents 1.0 in Kafka's binary mode, and the trace context
-// when there is one. The event ID is [FinalEventID] or [ProgressEventID]; the source is a URI reference that names
-// this worker's deployment.
-func OutcomeHeaders(o Outcome, eventID, source string, traceparent []byte) []Header {
-	return eventHeaders(TypeOutcome, eventID, source, o.RequestID, o.OccurredAt, traceparent)
+// TraceHeaders are the W3C trace context of a message (https://www.w3.org/TR/trace-context/): the first traceparent and,
+// beside it, the first tracestate. Without a traceparent there is none.
+func TraceHeaders(hs []Header) []Header {
+	parent, found := HeaderValue(hs, HeaderTraceparent)
+	if !found || len(parent) == 0 {
+		return nil
+	}
+	context := []Header{{HeaderTraceparent, parent}}
+	if state, found := HeaderValue(hs, HeaderTracestate); found && len(state) > 0 {
+		context = append(context, Header{HeaderTracestate, state})
+	}
+	return context
+}
+
+// WithoutTraceHeaders are the headers without any trace context.
+func WithoutTraceHeaders(hs []Header) []Header {
+	kept := make([]Header, 0, len(hs))
+	for _, h := range hs {
+		if h.Key != HeaderTraceparent && h.Key != HeaderTracestate {
+			kept = append(kept, h)
+		}
+	}
+	return kept
+}
+
+// OutcomeHeaders are the headers of an outcome event: CloudEvents 1.0 in Kafka's binary mode. The event ID is
+// [FinalEventID] or [ProgressEventID]; the source is a URI reference that names this worker's deployment. A trace context
+// is appended by whoever publishes.
+func OutcomeHeaders(o Outcome, eventID, source string) []Header {
+	return eventHeaders(TypeOutcome, eventID, source, o.RequestID, o.OccurredAt)
 }
 
 // RejectionHeaders are the headers of a rejection event. Its ID is the rejected message's place, and its subject the
 // request ID where one could be read.
-func RejectionHeaders(r Rejection, source string, traceparent []byte) []Header {
-	return eventHeaders(TypeRejected, r.Origin.String(), source, r.RequestID, r.OccurredAt, traceparent)
+func RejectionHeaders(r Rejection, source string) []Header {
+	return eventHeaders(TypeRejected, r.Origin.String(), source, r.RequestID, r.OccurredAt)
 }
 
-func eventHeaders(eventType, id, source, subject string, at Time, traceparent []byte) []Header {
-	hs := make([]Header, 0, 8)
+func eventHeaders(eventType, id, source, subject string, at Time) []Header {
+	hs := make([]Header, 0, 9) // with room for a trace context
 	hs = append(hs,
 		Header{HeaderCESpecVersion, []byte(SpecVersion)},
 		Header{HeaderCEID, []byte(id)},
@@ -117,9 +143,6 @@ func eventHeaders(eventType, id, source, subject string, at Time, traceparent []
 	)
 	if subject != "" {
 		hs = append(hs, Header{HeaderCESubject, []byte(subject)})
-	}
-	if len(traceparent) > 0 {
-		hs = append(hs, Header{HeaderTraceparent, traceparent})
 	}
 	return hs
 }

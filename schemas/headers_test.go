@@ -24,18 +24,37 @@ func headerMap(t *testing.T, hs []Header) map[string]string {
 func TestOutcomeHeadersAreCloudEventsInBinaryMode(t *testing.T) {
 	t.Parallel()
 	o := sample(t)
-	const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 	want := map[string]string{
 		"ce_specversion": "1.0", "ce_id": "rf_20261121_000042/final", "ce_type": "refund.outcome.v1",
 		"ce_source": "/refund-worker/hk", "ce_subject": "rf_20261121_000042", "ce_time": "2026-11-21T12:01:01.123Z",
-		"content-type": "application/json", "traceparent": trace,
+		"content-type": "application/json",
 	}
-	hs := OutcomeHeaders(o, FinalEventID(o.RequestID), "/refund-worker/hk", []byte(trace))
+	hs := OutcomeHeaders(o, FinalEventID(o.RequestID), "/refund-worker/hk")
 	if diff := cmp.Diff(want, headerMap(t, hs)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if _, found := HeaderValue(OutcomeHeaders(o, "id", "/s", nil), HeaderTraceparent); found {
-		t.Error("a trace context out of nothing")
+}
+
+func TestATraceContextIsTheFirstTraceparentWithItsState(t *testing.T) {
+	t.Parallel()
+	parent, state, foreign := Header{"traceparent", []byte("p")}, Header{"tracestate", []byte("s")}, Header{"x", []byte("y")}
+	for name, tt := range map[string]struct{ message, context, without []Header }{
+		"none":           {[]Header{foreign}, nil, []Header{foreign}},
+		"a parent":       {[]Header{parent, foreign}, []Header{parent}, []Header{foreign}},
+		"both":           {[]Header{foreign, state, parent}, []Header{parent, state}, []Header{foreign}},
+		"a state alone":  {[]Header{state}, nil, []Header{}},
+		"empty":          {[]Header{{"traceparent", nil}, state}, nil, []Header{}},
+		"an empty state": {[]Header{parent, {"tracestate", nil}}, []Header{parent}, []Header{}},
+		"two of each": {
+			[]Header{parent, {"traceparent", []byte("q")}, state, {"tracestate", []byte("r")}}, []Header{parent, state}, []Header{},
+		},
+	} {
+		if diff := cmp.Diff(tt.context, TraceHeaders(tt.message)); diff != "" {
+			t.Errorf("%s: context (-want +got):\n%s", name, diff)
+		}
+		if diff := cmp.Diff(tt.without, WithoutTraceHeaders(tt.message)); diff != "" {
+			t.Errorf("%s: the rest (-want +got):\n%s", name, diff)
+		}
 	}
 }
 
@@ -49,11 +68,11 @@ func TestRejectionHeadersNameTheMessagesPlace(t *testing.T) {
 		"ce_specversion": "1.0", "ce_id": "refunds.commands/3/1042", "ce_type": "refund.command-rejected.v1",
 		"ce_source": "/s", "ce_time": "2026-11-21T12:01:01.999Z", "content-type": "application/json",
 	}
-	if diff := cmp.Diff(want, headerMap(t, RejectionHeaders(r, "/s", nil))); diff != "" {
+	if diff := cmp.Diff(want, headerMap(t, RejectionHeaders(r, "/s"))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	r.RequestID = "rf_1"
-	if subject, _ := HeaderValue(RejectionHeaders(r, "/s", nil), HeaderCESubject); string(subject) != "rf_1" {
+	if subject, _ := HeaderValue(RejectionHeaders(r, "/s"), HeaderCESubject); string(subject) != "rf_1" {
 		t.Errorf("subject %q", subject)
 	}
 }

@@ -124,5 +124,5 @@ func SignalHeaders(s Signal, source string) []Header {
 		sum := sha256.Sum256(n.Body)
 		id = hex.EncodeToString(sum[:16])
 	}
-	return eventHeaders(TypeSignal, s.RequestID+"/"+string(s.Kind)+"/"+id, source, s.RequestID, s.OccurredAt, nil)
+	return eventHeaders(TypeSignal, s.RequestID+"/"+string(s.Kind)+"/"+id, source, s.RequestID, s.OccurredAt)
 }

@@ -156,7 +156,7 @@ accounts:
 	if err := worker.Init(ctx, st.cfg, log, io.Discard); err != nil {
 		return "", err
 	}
-	w, err := worker.New(st.cfg, "sandbox", log)
+	w, err := worker.New(st.cfg, "sandbox", log) //nolint:contextcheck // New connects to nothing, so it takes no context
 	if err != nil {
 		return "", err
 	}

@@ -134,7 +134,7 @@ func (c *cli) do(ctx context.Context, command string, src config.Source, stdout,
 		defer shown.end()
 		return worker.Rebuild(ctx, cfg, c.Rebuild.All, log, stdout, shown.tell)
 	}
-	w, err := worker.New(cfg, version, log)
+	w, err := worker.New(cfg, version, log) //nolint:contextcheck // New connects to nothing, so it takes no context
 	if err != nil {
 		return &configError{err}
 	}

@@ -26,15 +26,17 @@ const (
 	backoff    = "github.com/cenkalti/backoff/v5"
 	xsync      = "golang.org/x/sync"
 	kong       = "github.com/alecthomas/kong"
+	otel       = "go.opentelemetry.io/otel"
 	franz      = "github.com/twmb/franz-go"
 	miniredis  = "github.com/alicebob/miniredis/v2"
 )
 
 // arrows lists every package that a binary may link. cmd is outermost, schemas innermost.
 func arrows() map[string]arrow {
+	traceAPI := []string{otel + "/trace", otel + "/attribute", otel + "/codes", otel + "/propagation", otel + "/semconv"}
 	return map[string]arrow{
 		"schemas": {libs: []string{"github.com/santhosh-tekuri/jsonschema/v6", "github.com/Rhymond/go-money"}},
-		"refund":  {own: []string{"schemas"}, libs: []string{zerolog, prometheus, backoff, xsync}},
+		"refund":  {own: []string{"schemas"}, libs: slices.Concat(traceAPI, []string{zerolog, prometheus, backoff, xsync})},
 
 		"dedupe": {own: []string{"refund", "schemas"}, libs: []string{goRedis, zerolog, prometheus}},
 		"consumer": {
@@ -61,7 +63,7 @@ func arrows() map[string]arrow {
 				"schemas", "refund", "consumer", "producer", "dedupe", "gateway", "gateway/antom", "gateway/eftpay",
 				"internal/config", "internal/kafka", "internal/notify", "internal/observe", "internal/rebuild", "internal/reload", "internal/serve",
 			},
-			libs: []string{kafkaGo, goRedis, zerolog, prometheus, backoff, xsync},
+			libs: []string{kafkaGo, goRedis, zerolog, prometheus, backoff, xsync, otel, "github.com/go-logr/logr"},
 		},
 		"internal/rebuild": {
 			own:  []string{"schemas", "refund", "dedupe", "internal/kafka"},
@@ -174,13 +176,14 @@ func TestNoPackageReachesWhatItMustNotKnow(t *testing.T) {
 	}
 	fakes := slices.Concat(kitPaths, []string{module + "/gateway/sandbox", franz, miniredis, "testing"})
 	drivers := []string{kafkaGo, goRedis}
+	exporters := []string{otel + "/sdk", otel + "/exporters"}
 	for _, tt := range []struct {
 		path   string
 		never  []string
 		reason string
 	}{
 		{"schemas", []string{module, kafkaGo, goRedis, zerolog, "net/http"}, "the contract is a leaf"},
-		{"refund", drivers, "the core knows no broker and no store"},
+		{"refund", slices.Concat(drivers, exporters), "the core knows no broker, no store and no collector"},
 		{"gateway/antom", drivers, "a gateway knows no broker and no store"},
 		{"gateway/eftpay", drivers, "a gateway knows no broker and no store"},
 		{"gateway/sandbox", slices.Concat(drivers, []string{module}), "the oracle shares no code with what it judges"},

@@ -127,7 +127,7 @@ func TestEveryInstallationsConfigurationStartsAWorkerThatCanBeAsked(t *testing.T
 			t.Errorf("%s: probes and scrapes do not reach %s", in.name, cfg.HTTP.Listen)
 		}
 		// Building the connections reads the authorities' files once more, from the disk.
-		cfg.Kafka.TLS, cfg.Redis.TLS = config.TLS{}, config.TLS{}
+		cfg.Kafka.TLS, cfg.Redis.TLS, cfg.Trace.CAFile = config.TLS{}, config.TLS{}, ""
 		if _, err := worker.New(cfg, "test", log.New(io.Discard)); err != nil {
 			t.Errorf("%s: %v", in.name, err)
 		}
@@ -157,6 +157,8 @@ func load(t *testing.T, text string) config.Config {
 				return []byte(keys.GatewayPublic), nil
 			case base == "ca.pem":
 				return authority(t), nil
+			case base == "collector_login":
+				return []byte("authorization: Bearer token"), nil
 			}
 			return []byte("a secret"), nil
 		},

@@ -277,7 +277,7 @@ func TestDocumentsNameTestsAndMetricsThatExist(t *testing.T) {
 func TestDocumentsNameSettingsThatExist(t *testing.T) {
 	t.Parallel()
 	table := string(read(t, "docs/configuration.md"))
-	setting := regexp.MustCompile("`((?:kafka|redis|limits|dedupe|retry|http|log)\\.[a-z_.]+)`")
+	setting := regexp.MustCompile("`((?:kafka|redis|limits|dedupe|retry|http|log|trace)\\.[a-z_.]+)`")
 	count := 0
 	for name, text := range documents(t) {
 		for _, m := range setting.FindAllStringSubmatch(text, -1) {

@@ -30,6 +30,9 @@ func plants() []planted {
 
 		{"refund", own("schemas"), false},
 		{"refund", zerolog, false},
+		{"refund", otel + "/trace", false},
+		{"refund", otel + "/sdk/trace", true},
+		{"refund", otel, true},
 		{"refund", kafkaGo, true},
 		{"refund", goRedis, true},
 		{"refund", "net/http", true},
@@ -49,6 +52,7 @@ func plants() []planted {
 		{"consumer", own("dedupe"), true},
 		{"consumer", own("producer"), true},
 		{"consumer", goRedis, true},
+		{"consumer", otel + "/trace", true},
 		{"consumer", own("internal/kafka/kafkatest"), true},
 
 		{"producer", kafkaGo, false},
@@ -102,6 +106,7 @@ func plants() []planted {
 
 		{"internal/worker", own("consumer"), false},
 		{"internal/worker", own("gateway/antom"), false},
+		{"internal/worker", otel + "/sdk/trace", false},
 		{"internal/worker", own("gateway/sandbox"), true},
 		{"internal/worker", own("internal/realtest"), true},
 		{"internal/worker", franz + "/pkg/kfake", true},

@@ -67,7 +67,7 @@ func (a Account) foreign(prefix string, all *faults) {
 }
 
 func (a Account) antomRules(prefix string, all *faults) {
-	a.baseURL(prefix, all, false)
+	webAddress(all, prefix+"base_url", a.BaseURL, false)
 	if !clientID.MatchString(a.ClientID) {
 		all.add(prefix+"client_id", show(a.ClientID)+" is not a client ID", "write the one Antom gave you")
 	}
@@ -79,7 +79,7 @@ func (a Account) antomRules(prefix string, all *faults) {
 }
 
 func (a Account) eftPayRules(prefix string, all *faults) {
-	a.baseURL(prefix, all, true)
+	webAddress(all, prefix+"base_url", a.BaseURL, true)
 	if !userConfirmKey.MatchString(a.UserConfirmKey) || len(a.UserConfirmKey) > maxUserConfirmKey {
 		// Not shown: it is easily mixed up with the secret.
 		all.add(prefix+"user_confirm_key", "is not a user_confirm_key", fmt.Sprintf("write the one eftPay gave you, 1 to %d letters and digits", maxUserConfirmKey))
@@ -108,16 +108,15 @@ func required(path string, all *faults, list ...Secret) {
 	}
 }
 
-// baseURL refuses every address that would send credentials in the clear or to a place that was not meant. The address
+// webAddress refuses every address that would send credentials in the clear or to a place that was not meant. The address
 // is not shown: it may hold a password.
-func (a Account) baseURL(prefix string, all *faults, mayHavePath bool) {
-	path := prefix + "base_url"
-	u, err := url.Parse(a.BaseURL)
+func webAddress(all *faults, path, text string, mayHavePath bool) {
+	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Host == "" || u.Opaque != "" || !isURLHost(u):
 		all.add(path, "is not an https address", "write one such as https://host or https://host:8443")
-	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(a.BaseURL, "#"):
-		all.add(path, "has a user, a query or a fragment", "write scheme, host and, for eftpay, path only")
+	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(text, "#"):
+		all.add(path, "has a user, a query or a fragment", "write scheme, host and path only")
 	case u.Scheme != "https" && u.Scheme != "http":
 		all.add(path, "is neither https nor http", "write an https address")
 	case u.Scheme == "http" && !isLoopback(u):

@@ -24,6 +24,7 @@ type Config struct {
 	Retry  Retry  `yaml:"retry" embed:"" prefix:"retry-"`
 	HTTP   HTTP   `yaml:"http" embed:"" prefix:"http-"`
 	Log    Log    `yaml:"log" embed:"" prefix:"log-"`
+	Trace  Trace  `yaml:"trace" embed:"" prefix:"trace-"`
 	// Accounts are the gateway accounts, in the file's order. They come only from the file. Empty: refused where a
 	// gateway is needed, see [Scope].
 	Accounts []Account `yaml:"accounts" kong:"-"`
@@ -140,6 +141,19 @@ type Log struct {
 	Level string `yaml:"level" default:"info" help:"trace, debug, info, warn or error."`
 	// Format is json, or console for people. Default json.
 	Format string `yaml:"format" default:"json" help:"json, or console for people."`
+}
+
+// Trace says where spans are sent. Without an endpoint there are none.
+type Trace struct {
+	// Endpoint is the collector's base address for OTLP over HTTP: https, or http to a loopback address, without a
+	// trailing slash. Default empty: tracing is off.
+	Endpoint string `yaml:"endpoint" help:"Base address of an OpenTelemetry collector (OTLP over HTTP), to which /v1/traces is appended: https, or http to a loopback address; empty means no tracing."`
+	// Sample is the share of refunds that are traced, 0 to 1, where the producer has not decided. Default 1.
+	Sample float64 `yaml:"sample" default:"1" help:"Share of refunds that are traced, 0 to 1; where a message carries a trace context, its producer has decided."`
+	// CAFile is a PEM file of the authorities that sign the collector's certificate. Default empty: those of the host.
+	CAFile string `yaml:"ca_file" help:"PEM file of the authorities to trust for the collector; empty means the host's."`
+	// Headers are sent with every request to the collector, each a line "name: value". Default empty: none.
+	Headers []Secret `yaml:"headers" help:"Headers for the collector, such as a login, each as file: or env: reference to a line 'name: value'."`
 }
 
 // Account is one set of gateway credentials and limits. Fields of the other gateway are refused.

@@ -60,13 +60,13 @@ func TestEveryFaultOfTheFileIsOneLineThatSaysWhatWhereAndWhatToDo(t *testing.T) 
 		{"two documents", "log: {level: info}\n---\nlog: {level: debug}\n", []string{"w.yaml:3:4: a second YAML document begins; keep one document in the file"}},
 
 		// Keys.
-		{"an unknown section", "kafke: {}\n", []string{"kafke (w.yaml:1:1): the key is unknown; write one of kafka, redis, limits, dedupe, retry, http, log, accounts"}},
+		{"an unknown section", "kafke: {}\n", []string{"kafke (w.yaml:1:1): the key is unknown; write one of kafka, redis, limits, dedupe, retry, http, log, trace, accounts"}},
 		{"an unknown key", "log:\n  levle: info\n", []string{"log.levle (w.yaml:2:3): the key is unknown; write one of level, format"}},
 		{"an unknown key of a nested section", "kafka: {tls: {ca: x}}\n", []string{"kafka.tls.ca (w.yaml:1:15): the key is unknown; write one of ca_file, cert_file, key_file"}},
-		{"an unknown key with a line break", "\"a\\nb\": 1\n", []string{`"a\nb" (w.yaml:1:1): the key is unknown; write one of kafka, redis, limits, dedupe, retry, http, log, accounts`}},
+		{"an unknown key with a line break", "\"a\\nb\": 1\n", []string{`"a\nb" (w.yaml:1:1): the key is unknown; write one of kafka, redis, limits, dedupe, retry, http, log, trace, accounts`}},
 		{"a key that is not a text", "{a: 1}: 2\n", []string{"w.yaml:1:7: the file is not YAML: found an invalid key for this map; mend the syntax there"}},
 		{"a key with a question mark", "log:\n  ? level\n  : info\n", []string{"log (w.yaml:2:3): a key is not a plain text; write one of level, format; merge keys are not read"}},
-		{"a merge key", "<<: {log: {level: info}}\n", []string{"w.yaml:1:1: a key is not a plain text; write one of kafka, redis, limits, dedupe, retry, http, log, accounts; merge keys are not read"}},
+		{"a merge key", "<<: {log: {level: info}}\n", []string{"w.yaml:1:1: a key is not a plain text; write one of kafka, redis, limits, dedupe, retry, http, log, trace, accounts; merge keys are not read"}},
 		{"a duplicate key", "log:\n  level: info\n  level: debug\n", []string{"log.level (w.yaml:3:3): the key stands here a second time; keep one; the first is at w.yaml:2:3"}},
 		{"a duplicate section", "log: {level: info}\nlog: {format: json}\n", []string{"log (w.yaml:2:1): the key stands here a second time; keep one; the first is at w.yaml:1:1"}},
 
@@ -172,6 +172,19 @@ func TestEveryFaultOfTheFileIsOneLineThatSaysWhatWhereAndWhatToDo(t *testing.T) 
 		{"an unknown level", "log: {level: loud}\n", []string{`log.level (w.yaml:1:7): "loud" is not known; write one of trace, debug, info, warn, error`}},
 		{"an unknown format", "log: {format: xml}\n", []string{`log.format (w.yaml:1:7): "xml" is not known; write one of json, console`}},
 
+		// Trace.
+		{"a collector over plain HTTP", "trace: {endpoint: \"http://collector:4318\"}\n", []string{"trace.endpoint (w.yaml:1:9): is http to a host that is not this machine; write https; http is for loopback addresses only"}},
+		{"a collector with a password", "trace: {endpoint: \"https://u:hunter2@collector\"}\n", []string{"trace.endpoint (w.yaml:1:9): has a user, a query or a fragment; write scheme, host and path only"}},
+		{"a collector without a scheme", "trace: {endpoint: \"collector:4318\"}\n", []string{"trace.endpoint (w.yaml:1:9): is not an https address; write one such as https://host or https://host:8443"}},
+		{"more than every refund", "trace: {sample: 1.5}\n", []string{"trace.sample (w.yaml:1:9): 1.5 is not between 0 and 1; write a share such as 0.1; 1 means every refund"}},
+		{"less than no refund", "trace: {sample: -0.1}\n", []string{"trace.sample (w.yaml:1:9): -0.1 is not between 0 and 1; write a share such as 0.1; 1 means every refund"}},
+		{"authorities of the collector that are not PEM", "trace: {ca_file: junk}\n", []string{`trace.ca_file (w.yaml:1:9): the file "junk" holds no PEM certificate; name a PEM file of the authorities`}},
+		{"a literal header", "trace: {headers: [\"authorization: hunter2\"]}\n", []string{"trace.headers (w.yaml:1:9): the secret is not a file: or env: reference; write file:/path or env:NAME; the secret itself must not stand here"}},
+		{"an empty header among several", "trace:\n  headers: [env:LOGIN, \"\"]\n", []string{"trace.headers[1] (w.yaml:2:3): is missing; write file:/path or env:NAME"}},
+		{"a header without a name", "trace: {headers: env:PRIVATE}\n", []string{"trace.headers[0] (w.yaml:1:9): does not hold a header; write one line there, such as 'authorization: Bearer' and the token"}},
+		{"a header of two lines", "trace: {headers: env:LINES}\n", []string{"trace.headers[0] (w.yaml:1:9): does not hold a header; write one line there, such as 'authorization: Bearer' and the token"}},
+		{"a header that is not there", "trace: {headers: env:GONE}\n", []string{`trace.headers[0] (w.yaml:1:9): the environment variable "GONE" is not set; set it, or mend the reference`}},
+
 		// Accounts.
 		{"no account", "accounts: []\n", []string{"accounts (w.yaml:1:1): there is no account; add at least one to the file that --config names"}},
 		{"an account name in capitals", antomWith("name", "name: HK"), []string{`accounts[0].name (w.yaml:2:5): "HK" is not an account name; write 1 to 64 of a-z 0-9 . _ - and begin with a letter or digit`}},
@@ -210,7 +223,7 @@ func TestEveryFaultOfTheFileIsOneLineThatSaysWhatWhereAndWhatToDo(t *testing.T) 
 		// Everything at once.
 		{"several faults", "kafka: {brokers: [], group: a b}\nlimits:\n  in_flight: many\n  drain: 1m\nlogs: {}\n", []string{
 			`limits.in_flight (w.yaml:3:3): "many" is not a whole number; write digits, such as 256`,
-			"logs (w.yaml:5:1): the key is unknown; write one of kafka, redis, limits, dedupe, retry, http, log, accounts",
+			"logs (w.yaml:5:1): the key is unknown; write one of kafka, redis, limits, dedupe, retry, http, log, trace, accounts",
 			"kafka.brokers (w.yaml:1:9): there is no address; write at least one host:port",
 			`kafka.group (w.yaml:1:22): "a b" is not a group name; write 1 to 200 of A-Z a-z 0-9 . _ -`,
 			"limits.drain (w.yaml:4:3): 1m0s is not between 100ms and 9s, which the Kafka session timeout of 10s allows; write at least 100ms and at most 9s",
@@ -224,7 +237,7 @@ func TestEveryFaultOfTheFileIsOneLineThatSaysWhatWhereAndWhatToDo(t *testing.T) 
 				scope = WithAccounts
 			}
 			h := host{
-				env:   map[string]string{"PRIVATE": "hunter2", "PUBLIC": "public", "CONTROL": "hunter2\x01"},
+				env:   map[string]string{"PRIVATE": "hunter2", "PUBLIC": "public", "CONTROL": "hunter2\x01", "LOGIN": "authorization: Bearer hunter2", "LINES": "a: hunter2\r\nb: hunter2"},
 				files: map[string]string{"w.yaml": tt.file, "junk": "junk", "ca": "ca"},
 				errs:  map[string]error{"/locked": syscall.EACCES},
 			}
@@ -249,7 +262,7 @@ func TestBaseURLsAreHeldToOnePlainHTTPSAddress(t *testing.T) {
 	t.Parallel()
 	const (
 		notAddress = "is not an https address; write one such as https://host or https://host:8443"
-		notPlain   = "has a user, a query or a fragment; write scheme, host and, for eftpay, path only"
+		notPlain   = "has a user, a query or a fragment; write scheme, host and path only"
 		notHTTPS   = "is neither https nor http; write an https address"
 		notLocal   = "is http to a host that is not this machine; write https; http is for loopback addresses only"
 		slash      = "ends in a slash; take the slash out"

@@ -172,6 +172,7 @@ func (l *loader) check(scope Scope) {
 	}
 	l.readTLS("kafka.tls", l.cfg.Kafka.TLS)
 	l.readTLS("redis.tls", l.cfg.Redis.TLS)
+	l.readTLS("trace", l.cfg.Trace.TLS())
 }
 
 // unread maps the paths that have a fault already to what it is.

@@ -81,6 +81,7 @@ func fullHost(t *testing.T) host {
 			"/run/secrets/antom_private.key": "-----BEGIN PRIVATE KEY-----\nMII\n-----END PRIVATE KEY-----\n",
 			"/run/secrets/antom_public.key":  "MIIB\r\n",
 			"/run/secrets/eftpay_secret":     "eft-secret",
+			"/run/secrets/collector":         "authorization: Bearer login\n",
 		},
 	}
 }
@@ -98,8 +99,9 @@ func defaults() Config {
 			Tiers:      []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute, time.Hour},
 			LapseAfter: 10 * time.Minute, ReviewInterval: 24 * time.Hour,
 		},
-		HTTP: HTTP{Listen: "127.0.0.1:9090"},
-		Log:  Log{Level: "info", Format: "json"},
+		HTTP:  HTTP{Listen: "127.0.0.1:9090"},
+		Log:   Log{Level: "info", Format: "json"},
+		Trace: Trace{Sample: 1},
 	}
 }
 
@@ -112,6 +114,10 @@ func TestTheFullExampleLoads(t *testing.T) {
 	want := defaults()
 	want.Kafka.SASL.Username, want.Kafka.SASL.Password = "refund-worker", secret("file:/run/secrets/kafka", "kafka-pw")
 	want.Redis.Password = secret("env:REDIS_PASSWORD", "redis-pw")
+	want.Trace = Trace{
+		Endpoint: "https://collector.example:4318", Sample: 0.25,
+		Headers: []Secret{secret("file:/run/secrets/collector", "authorization: Bearer login")},
+	}
 	want.Accounts = []Account{
 		{
 			Name: "hk-stores", Gateway: schemas.Antom, BaseURL: "https://open-sea-global.alipay.com", InFlight: 128, Rate: 50,
@@ -235,7 +241,8 @@ func sample() map[string]string {
 		"limits.horizon":     "12h",
 		"dedupe.outcome_ttl": "2h", "dedupe.tombstone_ttl": "3h", "retry.tiers": "1s,2s", "retry.lapse_after": "2m",
 		"retry.review_interval": "36h", "http.listen": ":1", "http.notify_listen": ":2",
-		"log.level": "warn", "log.format": "console",
+		"log.level": "warn", "log.format": "console", "trace.endpoint": "http://localhost:4318", "trace.sample": "0.5",
+		"trace.ca_file": "ca.pem", "trace.headers": "env:LINE,env:LINE",
 	}
 }
 
@@ -243,10 +250,10 @@ func TestEverySettingCanComeFromFlagVariableAndFile(t *testing.T) {
 	t.Parallel()
 	ca, cert, key := certificate(t)
 	machine := host{
-		env:   map[string]string{"PW": "pw"},
+		env:   map[string]string{"PW": "pw", "LINE": "a: b"},
 		files: map[string]string{"ca.pem": ca, "cert.pem": cert, "key.pem": key},
 	}
-	asFlags, asEnv, asFile := []string{}, host{env: map[string]string{"PW": "pw"}, files: machine.files}, map[string][]string{}
+	asFlags, asEnv, asFile := []string{}, host{env: map[string]string{"PW": "pw", "LINE": "a: b"}, files: machine.files}, map[string][]string{}
 	texts := sample()
 	leaves := rows()[:len(texts)]
 	for _, row := range leaves {
@@ -269,7 +276,7 @@ func TestEverySettingCanComeFromFlagVariableAndFile(t *testing.T) {
 		}
 	}
 	var file bytes.Buffer
-	for _, section := range []string{"kafka", "redis", "limits", "dedupe", "retry", "http", "log"} {
+	for _, section := range []string{"kafka", "redis", "limits", "dedupe", "retry", "http", "log", "trace"} {
 		file.WriteString(section + ":\n")
 		for _, line := range asFile[section] {
 			file.WriteString("  " + line + "\n")
@@ -386,5 +393,18 @@ func TestAMisplacedSecretInAFlagIsNotEchoed(t *testing.T) {
 	_, err = parser.Parse([]string{"run", "--redis-password=hunter2"})
 	if err == nil || err.Error() != "--redis-password: not a file: or env: reference" {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheCollectorsHeadersAreReadByName(t *testing.T) {
+	t.Parallel()
+	h := host{env: map[string]string{"LOGIN": "Authorization:  Basic dTpw:x", "TENANT": "X-Scope-OrgID:hk"}}
+	cfg, err := Load(parse(t, "--trace-headers=env:LOGIN,env:TENANT"), WithoutAccounts, h.source())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"Authorization": "Basic dTpw:x", "X-Scope-OrgID": "hk"}
+	if diff := cmp.Diff(want, cfg.Trace.Header()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -46,8 +46,8 @@ func table() []byte {
 A flag wins over its environment variable, the variable over the file (` + "`--config`, `-c` or `" + FileEnv + "`" + `), the file over the
 default. An empty variable counts as not set. The file is YAML; unknown and duplicate keys are refused. In flags and
 variables the items of a list are separated by commas. Durations carry their unit: ` + "`15s`, `10m`, `24h`" + `. A secret is always
-a reference, ` + "`file:/path` or `env:NAME`" + `; line ends behind it are cut off. Files of secrets and the files of
-` + "`tls`" + ` sections are read again while the worker runs, see [key rotation](operations.md#key-rotation).
+a reference, ` + "`file:/path` or `env:NAME`" + `; line ends behind it are cut off. Files of secrets, of
+` + "`tls` sections and `trace.ca_file`" + ` are read again while the worker runs, see [key rotation](operations.md#key-rotation).
 
 Everything that is wrong is reported at once, one line per fault, and the exit code is 2. Beyond the limits of each
 setting: twice ` + "`limits.gateway_timeout` plus 10s is less than `limits.lease`; `limits.drain`" + ` is less than the Kafka session

@@ -59,6 +59,7 @@ func (c Config) rules(scope Scope, all *faults) {
 	c.HTTP.rules(all)
 	oneOf(all, "log.level", c.Log.Level, "trace", "debug", "info", "warn", "error")
 	oneOf(all, "log.format", c.Log.Format, "json", "console")
+	c.Trace.rules(all)
 	if scope == WithAccounts && len(c.Accounts) == 0 {
 		all.add("accounts", "there is no account", "add at least one to the file that --config names")
 	}

@@ -86,7 +86,7 @@ func event(t *testing.T, id string, status schemas.Status, hop int) kafkatest.Re
 	n, _ := strconv.Atoi(id[len(id)-1:])
 	return kafkatest.Record{
 		Partition: n % partitions, Key: []byte(id), Value: value,
-		Headers: append(schemas.OutcomeHeaders(out, eventID, "/test", nil), memo.Headers()...),
+		Headers: append(schemas.OutcomeHeaders(out, eventID, "/test"), memo.Headers()...),
 	}
 }
 
@@ -118,7 +118,7 @@ func TestARefillPutsBackWhatWasPublished(t *testing.T) {
 	w.publish(t,
 		event(t, "rf-1", schemas.RetryPending, 1), event(t, "rf-1", schemas.Success, 1), event(t, "rf-1", schemas.RetryPending, 2),
 		event(t, "rf-2", schemas.Failed, 0), event(t, "rf-3", schemas.RetryPending, 4), broken,
-		kafkatest.Record{Value: []byte("{}"), Headers: schemas.RejectionHeaders(rejection, "/test", nil)},
+		kafkatest.Record{Value: []byte("{}"), Headers: schemas.RejectionHeaders(rejection, "/test")},
 	)
 	var last, of int64
 	report, err := w.Run(t.Context(), false, func(done, total int64) { last, of = done, total })

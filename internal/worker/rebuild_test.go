@@ -27,7 +27,7 @@ func outcome(t *testing.T) kafkatest.Record {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return kafkatest.Record{Key: []byte("rf-1"), Value: value, Headers: schemas.OutcomeHeaders(out, "rf-1/final", "/t", nil)}
+	return kafkatest.Record{Key: []byte("rf-1"), Value: value, Headers: schemas.OutcomeHeaders(out, "rf-1/final", "/t")}
 }
 
 func nothing(int64, int64) {}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -57,6 +58,7 @@ type Worker struct {
 	store     *dedupe.Redis
 	producer  *producer.Producer
 	processor *refund.Processor
+	tracing   *tracing
 	gate      *gate
 	watchdog  *watchdog
 	keeper    *rebuild.Keeper
@@ -86,7 +88,10 @@ func New(cfg config.Config, version string, log zerolog.Logger) (*Worker, error)
 	if err != nil {
 		return nil, err
 	}
-	w.files = reload.New(append(creds.sources, accounts.sources...), log, w.reg)
+	if w.tracing, err = newTracing(cfg.Trace, version, log, w.reg); err != nil {
+		return nil, err
+	}
+	w.files = reload.New(slices.Concat(creds.sources, accounts.sources, w.tracing.files()), log, w.reg)
 	w.reloadInterval = reload.Interval
 	if w.producer, err = producer.New(producer.Config{}, w.conn, w.topics, log, producer.NewMetrics(w.reg)); err != nil {
 		return nil, err
@@ -101,6 +106,7 @@ func New(cfg config.Config, version string, log zerolog.Logger) (*Worker, error)
 			Tiers: cfg.Retry.Tiers, Horizon: cfg.Limits.Horizon,
 			LapseAfter: cfg.Retry.LapseAfter, ReviewInterval: cfg.Retry.ReviewInterval,
 		},
+		Tracer: w.tracing.tracer(),
 	}, accounts, w.store, w.producer, log, refund.NewMetrics(w.reg))
 	if err != nil {
 		return nil, err
@@ -122,6 +128,7 @@ func New(cfg config.Config, version string, log zerolog.Logger) (*Worker, error)
 // learned is stored and published, connections are closed. Dependencies that are away are waited for, at the start and
 // later; an *UnfitError ends it at once. The first part that fails for good ends all others.
 func (w *Worker) Run(ctx context.Context) error {
+	w.tracing.start()
 	defer w.close(context.WithoutCancel(ctx))
 	w.health.Set("kafka", errors.New("not joined yet"))
 
@@ -300,10 +307,13 @@ func (w *Worker) watch(ctx context.Context, consumers []*consumer.Consumer) erro
 	}
 }
 
-// close ends the connections, last in first out, when no work is left.
+// close ends the connections, last in first out, when no work is left. Spans are flushed meanwhile.
 func (w *Worker) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
 	defer cancel()
+	var flushed sync.WaitGroup
+	flushed.Go(func() { w.tracing.close(ctx) })
+	defer flushed.Wait()
 	if err := w.producer.Close(ctx); err != nil {
 		w.log.Warn().Err(err).Msg("close producer")
 	}

@@ -40,6 +40,8 @@ type setup struct {
 	// secret is eftPay's, of the one merchant.
 	secret  string
 	workers []*process
+	// flags and variables are given to every worker beside its configuration.
+	flags, variables []string
 	// killed: a worker was ended as by a crash.
 	killed bool
 

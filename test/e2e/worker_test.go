@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -95,11 +96,11 @@ func (s *setup) startWorker(t *testing.T, flags ...string) *process {
 	health := freeAddress(t)
 	//nolint:noctx // ended by pid below
 	p := &process{
-		cmd: exec.Command(path, append([]string{
-			"run", "--config", s.config, "--http-listen", health, "--log-level", "debug",
-		}, flags...)...),
+		cmd: exec.Command(path, slices.Concat(
+			[]string{"run", "--config", s.config, "--http-listen", health, "--log-level", "debug"}, s.flags, flags)...),
 		health: health, log: &logBuffer{}, done: make(chan struct{}),
 	}
+	p.cmd.Env = append(os.Environ(), s.variables...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("start worker: %v", err)
