@@ -125,3 +125,15 @@ func (m *Memory) Postpone(_ context.Context, ids []string, by time.Duration) err
 	}
 	return nil
 }
+
+// Scheduled is Redis.Scheduled.
+func (m *Memory) Scheduled(context.Context) (open int64, oldest time.Time, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, at := range m.schedule {
+		if due := fromMillis(at); oldest.IsZero() || due.Before(oldest) {
+			oldest = due
+		}
+	}
+	return int64(len(m.schedule)), oldest, nil
+}
