@@ -163,7 +163,9 @@ func maySend(acct Account, in input, c claimed, inquiry Result) bool {
 		return false
 	}
 	carryOn := inquiry.Verdict == Pending && c.Record.Code != schemas.CodeInProcess
-	return (inquiry.Verdict == Absent || carryOn) && c.Now.Sub(c.Record.FirstSeen) < acct.ResendWindow
+	// The age is negative where the store's clock is behind that of the worker that saw the command first.
+	inWindow := acct.ResendWindow > 0 && c.Now.Sub(c.Record.FirstSeen) < acct.ResendWindow
+	return (inquiry.Verdict == Absent || carryOn) && inWindow
 }
 
 // call makes one gateway call. A panic in it is an unknown outcome with a stack, never the end of the worker.

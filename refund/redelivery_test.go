@@ -222,6 +222,22 @@ func TestAGatewayThatPromisesNothingAboutRepeatsIsNeverSentTheRefundAgain(t *tes
 	}
 }
 
+func TestAStoreWhoseClockIsBehindOpensNoResendWindow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		b.store.SetClock(func() time.Time { return time.Now().Add(-5 * time.Minute) })
+		acct := b.account()
+		acct.ResendWindow = 0
+		b.Processor = b.processor(t, acct)
+		b.gateway.refunds = []answer{verdict(refund.Unknown), succeeded()}
+		b.gateway.inquiries = []answer{verdict(refund.Absent)}
+		b.run(t, b.message(t))
+		b.runCopy(t, b.copyMessage(t))
+		wantEqual(t, "calls", []string{"refund", "inquire"}, b.gateway.called())
+	})
+}
+
 func TestAGatewayThatIsInquiredFirstIsSentOnlyWhatItDoesNotShow(t *testing.T) {
 	t.Parallel()
 	sent, notSent := []string{"inquire", "refund"}, []string{"inquire"}
