@@ -49,6 +49,29 @@ func (p *Processor) publishWait(ctx context.Context, in input, rec Record, r Res
 	return p.publish(ctx, in, events...)
 }
 
+// asStored publishes again what a record stands for, with the command that put it there: a duplicate has an origin of its
+// own, and may have other metadata, and one event ID must not get two meanings. Where the record has moved on meanwhile,
+// the request has to be looked at again.
+func (p *Processor) asStored(ctx context.Context, in input, c claimed, publish func(input) error) (done bool, err error) {
+	sight, err := untilAvailable(ctx, p, "look", func(ctx context.Context) (Sight, error) { return p.store.Look(ctx, in.cmd.RequestID) })
+	if err != nil {
+		return true, fmt.Errorf("look at %s: %w", in.cmd.RequestID, err)
+	}
+	if sight.Record.Token != c.Record.Token || sight.Record.Hop != c.Record.Hop {
+		return false, nil
+	}
+	if sight.Message == nil {
+		return true, publish(in)
+	}
+	state := in.state
+	state.Origin = sight.Message.place()
+	stored, err := input{msg: *sight.Message, state: state}.decode()
+	if err != nil {
+		return true, fmt.Errorf("read the stored command of %s: %w", in.cmd.RequestID, err)
+	}
+	return true, publish(stored)
+}
+
 // publishReview tells that only evidence closes the request, and files it where people look.
 func (p *Processor) publishReview(ctx context.Context, in input, rec Record, r Result) error {
 	progress, err := p.progress(in, rec, decision{
@@ -101,7 +124,8 @@ func (p *Processor) park(ctx context.Context, in input, reason string) error {
 	return p.publish(ctx, in, p.retryEvent(in, state, tier))
 }
 
-// reject says that the message is no command we can take, and files its bytes. It never touches a record.
+// reject says that the message is no command we can take, and files its bytes. It never touches a record. The event's ID
+// is the place of the message itself: a copy and its command may both be rejected, each at its time.
 func (p *Processor) reject(ctx context.Context, in input, cause error) error {
 	var fault *schemas.DecodeError
 	if !errors.As(cause, &fault) {
@@ -127,7 +151,7 @@ func (p *Processor) reject(ctx context.Context, in input, cause error) error {
 		p.deadLetter(in, fault.Code, fault.Detail),
 		Event{
 			Channel: Results, Key: []byte(key), Value: value,
-			Headers: schemas.RejectionHeaders(rejection, p.cfg.Source),
+			Headers: schemas.RejectionHeaders(rejection, in.msg.place(), p.cfg.Source),
 		})
 }
 

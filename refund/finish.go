@@ -31,8 +31,9 @@ func (p *Processor) settle(ctx context.Context, in input, c claimed, d decision)
 	if err != nil {
 		return true, fmt.Errorf("settle %s: %w", in.cmd.RequestID, err)
 	}
-	if settled.Lost || !settled.Stored {
-		p.log.Warn().Str("request_id", in.cmd.RequestID).Msg("the claim was taken over before the outcome was stored; looking again")
+	if settled.Lost || !settled.Stored || settled.Outcome == nil {
+		// Without an outcome it is a tombstone: the next claim finds it and says so.
+		p.log.Warn().Str("request_id", in.cmd.RequestID).Msg("the request was taken over or settled before; looking again")
 		return false, nil
 	}
 	if !bytes.Equal(settled.Outcome, value) {

@@ -128,7 +128,7 @@ func TestTheRejectionExamplesAreEventsAsTheyAreWritten(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if diff := cmp.Diff(asMap(t, e.traced(schemas.RejectionHeaders(rejection, "/refund-worker"))), e.headers); diff != "" {
+		if diff := cmp.Diff(asMap(t, e.traced(schemas.RejectionHeaders(rejection, rejection.Origin, "/refund-worker"))), e.headers); diff != "" {
 			t.Errorf("%s: headers (-written +document):\n%s", name, diff)
 		}
 	}

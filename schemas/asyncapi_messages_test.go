@@ -176,7 +176,7 @@ func TestTheHeadersAreThoseThatAreWritten(t *testing.T) {
 			slices.Concat(schemas.OutcomeHeaders(out, schemas.FinalEventID("rf_1"), "/refund-worker"), memo, []schemas.Header{replayed}, trace),
 		},
 		"CommandRejected": {
-			schemas.RejectionHeaders(rejection, "/refund-worker"), append(schemas.RejectionHeaders(named, "/refund-worker"), trace...),
+			schemas.RejectionHeaders(rejection, rejection.Origin, "/refund-worker"), append(schemas.RejectionHeaders(named, named.Origin, "/refund-worker"), trace...),
 		},
 		"Signal": {schemas.SignalHeaders(redrive, "/refund-worker"), schemas.SignalHeaders(notified, "/refund-worker")},
 		"RetryCopy": {

@@ -125,10 +125,10 @@ func OutcomeHeaders(o Outcome, eventID, source string) []Header {
 	return eventHeaders(TypeOutcome, eventID, source, o.RequestID, o.OccurredAt)
 }
 
-// RejectionHeaders are the headers of a rejection event. Its ID is the rejected message's place, and its subject the
-// request ID where one could be read.
-func RejectionHeaders(r Rejection, source string) []Header {
-	return eventHeaders(TypeRejected, r.Origin.String(), source, r.RequestID, r.OccurredAt)
+// RejectionHeaders are the headers of a rejection event. Its ID is the place of the rejected message, which is not the
+// command's origin where a retry copy is rejected; its subject is the request ID where one could be read.
+func RejectionHeaders(r Rejection, message Origin, source string) []Header {
+	return eventHeaders(TypeRejected, message.String(), source, r.RequestID, r.OccurredAt)
 }
 
 func eventHeaders(eventType, id, source, subject string, at Time) []Header {

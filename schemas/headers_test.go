@@ -68,11 +68,11 @@ func TestRejectionHeadersNameTheMessagesPlace(t *testing.T) {
 		"ce_specversion": "1.0", "ce_id": "refunds.commands/3/1042", "ce_type": "refund.command-rejected.v1",
 		"ce_source": "/s", "ce_time": "2026-11-21T12:01:01.999Z", "content-type": "application/json",
 	}
-	if diff := cmp.Diff(want, headerMap(t, RejectionHeaders(r, "/s"))); diff != "" {
+	if diff := cmp.Diff(want, headerMap(t, RejectionHeaders(r, r.Origin, "/s"))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	r.RequestID = "rf_1"
-	if subject, _ := HeaderValue(RejectionHeaders(r, "/s"), HeaderCESubject); string(subject) != "rf_1" {
+	if subject, _ := HeaderValue(RejectionHeaders(r, r.Origin, "/s"), HeaderCESubject); string(subject) != "rf_1" {
 		t.Errorf("subject %q", subject)
 	}
 }

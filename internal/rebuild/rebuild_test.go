@@ -118,7 +118,7 @@ func TestARefillPutsBackWhatWasPublished(t *testing.T) {
 	w.publish(t,
 		event(t, "rf-1", schemas.RetryPending, 1), event(t, "rf-1", schemas.Success, 1), event(t, "rf-1", schemas.RetryPending, 2),
 		event(t, "rf-2", schemas.Failed, 0), event(t, "rf-3", schemas.RetryPending, 4), broken,
-		kafkatest.Record{Value: []byte("{}"), Headers: schemas.RejectionHeaders(rejection, "/test")},
+		kafkatest.Record{Value: []byte("{}"), Headers: schemas.RejectionHeaders(rejection, rejection.Origin, "/test")},
 	)
 	var last, of int64
 	report, err := w.Run(t.Context(), false, func(done, total int64) { last, of = done, total })

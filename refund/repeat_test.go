@@ -1,0 +1,102 @@
+package refund_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"refundworker/refund"
+	"refundworker/schemas"
+)
+
+// eventIDs are those of the events of one type.
+func (b *bundle) eventIDs(kind string) []string {
+	ids := []string{}
+	for _, e := range b.broker.on(refund.Results) {
+		if of, _ := schemas.HeaderValue(e.Headers, schemas.HeaderCEType); string(of) == kind {
+			id, _ := schemas.HeaderValue(e.Headers, schemas.HeaderCEID)
+			ids = append(ids, string(id))
+		}
+	}
+	return ids
+}
+
+// A producer's duplicate lies elsewhere and may carry other metadata. What is told again is what was told first.
+func TestADuplicateTellsAgainWhatTheFirstCommandWasTold(t *testing.T) {
+	t.Parallel()
+	for name, review := range map[string]bool{"waiting": false, "in review": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := setup(t)
+				b.gateway.refunds = []answer{{Result: refund.Result{Verdict: refund.Pending, Review: review}}}
+				b.run(t, b.message(t))
+				b.cmd.Metadata = map[string]string{"orderId": "another"}
+				b.run(t, b.message(t))
+				outs, ids := b.outcomes(t), b.eventIDs(schemas.TypeOutcome)
+				wantEqual(t, "IDs", []string{ids[0], ids[0]}, ids)
+				outs[1].OccurredAt = outs[0].OccurredAt
+				wantEqual(t, "repeat", outs[0], outs[1])
+				if !review {
+					c := b.broker.on(refund.Retry)[1]
+					origin, _ := schemas.HeaderValue(c.Headers, schemas.HeaderOrigin)
+					wantEqual(t, "copy's origin", outs[0].Origin.String(), string(origin))
+				}
+			})
+		})
+	}
+}
+
+func TestARejectedCopyAndItsRejectedCommandAreTwoEvents(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		b.gateway.refunds = []answer{verdict(refund.Unknown)}
+		b.gateway.inquiries = []answer{succeeded()}
+		m := b.message(t)
+		b.run(t, m)
+		c := b.copyMessage(t)
+		b.runCopy(t, c)
+		pass(721 * time.Hour) // the outcome's bytes expire
+		c.Time = time.Now()
+		b.runCopy(t, c)
+		b.run(t, m)
+		wantEqual(t, "IDs", []string{"refunds.retry.10s/1/2", topic + "/3/1"}, b.eventIDs(schemas.TypeRejected))
+		for _, r := range b.rejections(t) {
+			wantEqual(t, "rejection", [2]string{string(schemas.CodeAlreadySettled), topic + "/3/1"}, [2]string{string(r.Code), r.Origin.String()})
+		}
+	})
+}
+
+// unheard stores one settle without an answer, and answers again only after the outcome's bytes have expired.
+type unheard struct {
+	*flaky
+	heard bool
+}
+
+func (u *unheard) Settle(ctx context.Context, r refund.SettleRequest) (refund.Settled, error) {
+	s, err := u.flaky.Settle(ctx, r)
+	if u.heard {
+		return s, err
+	}
+	u.heard = true
+	pass(721 * time.Hour)
+	return refund.Settled{}, fmt.Errorf("test: %w", refund.ErrStoreUnavailable)
+}
+
+func TestAnOutcomeThatExpiredBeforeItCouldBePublishedIsNotPassedOverInSilence(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		b.Processor = b.processorOn(t, b.account(), &unheard{flaky: b.store})
+		b.gateway.refunds = []answer{succeeded()}
+		b.run(t, b.message(t))
+		wantEqual(t, "calls", []string{"refund"}, b.gateway.called())
+		rejections := b.rejections(t)
+		if len(rejections) != 1 || rejections[0].Code != schemas.CodeAlreadySettled {
+			t.Errorf("told %+v, want that it is settled", rejections)
+		}
+	})
+}
