@@ -57,6 +57,15 @@ func (p play) counts(payment string, want int64) {
 
 // leftoverScenarios are what every store must do about one half that knows what the other has lost or has never heard.
 var leftoverScenarios = []scenario{
+	{"a claim whose lease has ended is not given back: a rival may have been rejected for it", func(p play) {
+		q := request("a", "t1", pays("p", 10, 100), p.brief())
+		p.claims(q, refund.ClaimGranted)
+		p.lapse()
+		p.claims(request("a", "t2", pays("p", 10, 100), printed(1, "rival")), refund.ClaimConflict)
+		p.release(q)
+		p.claims(request("a", "t3", pays("p", 10, 100), printed(1, "rival")), refund.ClaimConflict)
+		equal(p.t, p.claims(request("a", "t4", pays("p", 10, 100)), refund.ClaimGranted).Record.MaybeSent, true)
+	}},
 	{"a slow owner's decline ends its place after a takeover was given back", func(p play) {
 		slow := request("a", "t1", pays("p", 100, 100), p.brief())
 		p.claims(slow, refund.ClaimGranted)

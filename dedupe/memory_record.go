@@ -272,7 +272,7 @@ func (m *Memory) waitRecord(req refund.WaitRequest, now int64) recordAnswer {
 
 func (m *Memory) releaseRecord(req refund.ReleaseRequest, now int64) recordAnswer {
 	old := m.record(req.RequestID, now)
-	if old == nil || old.state != memoryClaimed || old.token != req.Token {
+	if old == nil || old.state != memoryClaimed || old.token != req.Token || old.lease <= now {
 		return recordAnswer{found: foundKept}
 	}
 	if old.beforeClaim == nil {

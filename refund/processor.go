@@ -204,21 +204,51 @@ func (p *Processor) claim(ctx context.Context, in input, acct Account) (_ claime
 		if err != nil {
 			return claimed{}, fmt.Errorf("claim %s: %w", in.cmd.RequestID, err)
 		}
-		var pause time.Duration
-		switch c.Status {
-		case ClaimBusy:
-			pause = min(c.RetryIn, time.Second)
-		case ClaimPaymentBusy:
-			pause = min(c.RetryIn, 100*time.Millisecond)
-		case ClaimInvalid, ClaimGranted, ClaimSettled, ClaimTombstone, ClaimConflict, ClaimSuperseded, ClaimRewrite,
-			ClaimInReview, ClaimUnknownVersion:
+		pause, err := p.holdup(ctx, in, c)
+		if err != nil {
+			return claimed{}, fmt.Errorf("claim %s: %w", in.cmd.RequestID, err)
+		}
+		if pause == 0 {
 			return claimed{Claim: c, request: req, started: started}, nil
 		}
 		p.metrics.busy.WithLabelValues(busyLabel(c.Status)).Inc()
-		if err := pauseFor(ctx, max(pause, 10*time.Millisecond)); err != nil {
+		if err := pauseFor(ctx, pause); err != nil {
 			return claimed{}, fmt.Errorf("wait for %s: %w", in.cmd.RequestID, err)
 		}
 	}
+}
+
+// leastPause is between two claims of a request that is held.
+const leastPause = 10 * time.Millisecond
+
+// holdup is how long to wait before the request is claimed again; 0 where the claim is an answer.
+func (p *Processor) holdup(ctx context.Context, in input, c Claim) (time.Duration, error) {
+	switch c.Status {
+	case ClaimBusy:
+		return max(min(c.RetryIn, time.Second), leastPause), nil
+	case ClaimPaymentBusy:
+		return max(min(c.RetryIn, 100*time.Millisecond), leastPause), nil
+	case ClaimConflict:
+		return p.undecided(ctx, in.cmd.RequestID)
+	case ClaimInvalid, ClaimGranted, ClaimSettled, ClaimTombstone, ClaimSuperseded, ClaimRewrite, ClaimInReview,
+		ClaimUnknownVersion:
+	}
+	return 0, nil
+}
+
+// undecided is how long to wait before a conflict is believed: while the very first pass of the other command runs. One
+// that is given back unused leaves no record, and then this command may be the first, though it was rejected.
+func (p *Processor) undecided(ctx context.Context, requestID string) (time.Duration, error) {
+	sight, err := untilAvailable(ctx, p, "look", func(ctx context.Context) (Sight, error) { return p.store.Look(ctx, requestID) })
+	switch {
+	case err != nil:
+		return 0, err
+	case sight.State == SightAbsent:
+		return leastPause, nil
+	case sight.State == SightClaimed && sight.Message == nil:
+		return min(sight.LeaseLeft, time.Second), nil
+	}
+	return 0, nil
 }
 
 func (p *Processor) parkUnknownAccount(ctx context.Context, in input, name string, cause error) error {

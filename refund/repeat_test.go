@@ -100,3 +100,46 @@ func TestAnOutcomeThatExpiredBeforeItCouldBePublishedIsNotPassedOverInSilence(t 
 		}
 	})
 }
+
+// A first pass that is given back unused leaves nothing, so that its rival is the first command after all.
+func TestARivalIsRejectedOnlyOnceTheFirstCommandStands(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		stopped bool
+		rival   string
+	}{"the first is carried out": {false, "rejected"}, "the first is given back": {true, "success REFUNDED 0/1"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := setup(t)
+				b.gateway.refunds = []answer{{Result: succeeded().Result, delay: 5 * time.Second}}
+				ctx, stop := context.WithCancel(t.Context())
+				defer stop()
+				first := b.message(t)
+				b.cmd.Amount.Minor++
+				rival := b.message(t)
+				done := make(chan error, 1)
+				claimed := make(chan struct{})
+				b.store.claimed = func() {
+					b.store.claimed = nil
+					close(claimed)
+					if tc.stopped {
+						pass(2 * time.Second)
+						stop()
+					}
+				}
+				go func() { done <- b.Command(ctx, first) }()
+				<-claimed
+				b.run(t, rival)
+				if err := <-done; (err != nil) != tc.stopped {
+					t.Errorf("first: %v", err)
+				}
+				got := status(b.outcomes(t))
+				if len(b.rejections(t)) == 1 {
+					got = append(got, "rejected")
+				}
+				wantEqual(t, "rival", tc.rival, got[len(got)-1])
+			})
+		})
+	}
+}
