@@ -57,6 +57,14 @@ func (p play) counts(payment string, want int64) {
 
 // leftoverScenarios are what every store must do about one half that knows what the other has lost or has never heard.
 var leftoverScenarios = []scenario{
+	{"a rival that dies in its claim leaves the payment no less than it counted", func(p play) {
+		q := request("a", "t1", pays("p", 60, 100))
+		p.claims(q, refund.ClaimGranted)
+		p.waited(waits(q, 1, 1, true))
+		p.crashes(request("a", "t2", pays("p", 1, 100), printed(1, "rival"), p.brief()))
+		p.lapse()
+		p.counts("p", 60)
+	}},
 	{"a claim whose lease has ended is not given back: a rival may have been rejected for it", func(p play) {
 		q := request("a", "t1", pays("p", 10, 100), p.brief())
 		p.claims(q, refund.ClaimGranted)

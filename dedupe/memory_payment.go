@@ -86,6 +86,7 @@ func (p *memoryPayment) acquire(call paymentCall, now, maxLease int64) paymentAn
 		entry := memoryEntry{kind: entryInFlight, minor: call.ref.Minor, token: call.token}
 		if own.kind != entryNone {
 			entry.prior = &memoryEntry{kind: own.kind, minor: own.minor}
+			entry.minor = max(entry.minor, own.minor)
 		}
 		p.entries[call.requestID] = entry
 	}

@@ -60,11 +60,12 @@ end
 if kind == 's' or (kind == 'i' and holder == token) then
   -- A success stays one; an entry of this very claim is already right.
 elseif kind ~= '' or exceeded == '0' or mode ~= 'command' then
-  local prior = ''
+  local prior, amount = '', minor
   if kind ~= '' then
-    prior = kind .. entered
+    -- The claim may be a rival's, with an amount of its own, and die before it hears so: the entry never shrinks.
+    prior, amount = kind .. entered, larger(minor, entered)
   end
-  redis.call('HSET', KEYS[1], rid, 'i' .. minor .. '|' .. token .. '|' .. prior)
+  redis.call('HSET', KEYS[1], rid, 'i' .. amount .. '|' .. token .. '|' .. prior)
 end
 redis.call('HSET', KEYS[1], ':t', token, ':e', int(now + lease))
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
