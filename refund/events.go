@@ -51,8 +51,9 @@ func (p *Processor) publishWait(ctx context.Context, in input, rec Record, r Res
 
 // asStored publishes again what a record stands for, with the command that put it there: a duplicate has an origin of its
 // own, and may have other metadata, and one event ID must not get two meanings. Where the record has moved on meanwhile,
-// the request has to be looked at again.
-func (p *Processor) asStored(ctx context.Context, in input, c claimed, publish func(input) error) (done bool, err error) {
+// the request has to be looked at again. Where no command is stored, which is a request whose owners died before it ever
+// waited, each message tells what it knows under an ID of its own.
+func (p *Processor) asStored(ctx context.Context, in input, c claimed, publish func(input, Record) error) (done bool, err error) {
 	sight, err := untilAvailable(ctx, p, "look", func(ctx context.Context) (Sight, error) { return p.store.Look(ctx, in.cmd.RequestID) })
 	if err != nil {
 		return true, fmt.Errorf("look at %s: %w", in.cmd.RequestID, err)
@@ -61,7 +62,9 @@ func (p *Processor) asStored(ctx context.Context, in input, c claimed, publish f
 		return false, nil
 	}
 	if sight.Message == nil {
-		return true, publish(in)
+		rec := c.Record
+		rec.Token += "/" + in.state.Origin.String()
+		return true, publish(in, rec)
 	}
 	state := in.state
 	state.Origin = sight.Message.place()
@@ -69,7 +72,7 @@ func (p *Processor) asStored(ctx context.Context, in input, c claimed, publish f
 	if err != nil {
 		return true, fmt.Errorf("read the stored command of %s: %w", in.cmd.RequestID, err)
 	}
-	return true, publish(stored)
+	return true, publish(stored, c.Record)
 }
 
 // publishReview tells that only evidence closes the request, and files it where people look.

@@ -149,10 +149,10 @@ func (p *Processor) pass(ctx context.Context, message *input) (done bool, err er
 		return true, nil
 	case ClaimRewrite:
 		p.metrics.duplicates.WithLabelValues(duplicateWaiting).Inc()
-		return p.asStored(ctx, in, c, func(in input) error { return p.publishWait(ctx, in, c.Record, Result{}, true) })
+		return p.asStored(ctx, in, c, func(in input, rec Record) error { return p.publishWait(ctx, in, rec, Result{}, true) })
 	case ClaimInReview:
-		return p.asStored(ctx, in, c, func(in input) error {
-			return p.publishReview(ctx, in, c.Record, Result{Detail: "in review: only evidence closes it"})
+		return p.asStored(ctx, in, c, func(in input, rec Record) error {
+			return p.publishReview(ctx, in, rec, Result{Detail: "in review: only evidence closes it"})
 		})
 	case ClaimUnknownVersion:
 		p.log.Error().Str("request_id", in.cmd.RequestID).Str("alarm", "newer-record").

@@ -49,6 +49,26 @@ func TestADuplicateTellsAgainWhatTheFirstCommandWasTold(t *testing.T) {
 	}
 }
 
+// Owners that die in their first pass leave no stored command, so two messages of the request cannot tell the same.
+func TestAReviewAfterTooManyTakeoversIsToldByEachMessageUnderItsOwnID(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		first, second := b.message(t), b.message(t)
+		for range 6 {
+			b.deadOwner(t, first)
+			pass(2 * lease)
+		}
+		for _, m := range []refund.Message{first, second, first} {
+			b.run(t, m)
+		}
+		ids := b.eventIDs(schemas.TypeOutcome)
+		if len(ids) != 3 || ids[0] == ids[1] || ids[0] != ids[2] {
+			t.Errorf("event IDs %v, want one for each message", ids)
+		}
+	})
+}
+
 func TestARejectedCopyAndItsRejectedCommandAreTwoEvents(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
