@@ -9,6 +9,9 @@ import (
 	"refundworker/schemas"
 )
 
+// detailInReview is what is filed of a review that is told again: why it began is in its first dead letter.
+const detailInReview = "in review: only evidence closes it"
+
 // publishFinal publishes a terminal outcome's bytes; out is what they say, and memo is the record's.
 func (p *Processor) publishFinal(ctx context.Context, in input, out schemas.Outcome, value []byte, memo schemas.Memo, replayed bool) error {
 	headers := append(schemas.OutcomeHeaders(out, schemas.FinalEventID(out.RequestID), p.cfg.Source), memo.Headers()...)

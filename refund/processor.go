@@ -152,7 +152,7 @@ func (p *Processor) pass(ctx context.Context, message *input) (done bool, err er
 		return p.asStored(ctx, in, c, func(in input, rec Record) error { return p.publishWait(ctx, in, rec, Result{}, true) })
 	case ClaimInReview:
 		return p.asStored(ctx, in, c, func(in input, rec Record) error {
-			return p.publishReview(ctx, in, rec, Result{Detail: "in review: only evidence closes it"})
+			return p.publishReview(ctx, in, rec, Result{Detail: detailInReview})
 		})
 	case ClaimUnknownVersion:
 		p.log.Error().Str("request_id", in.cmd.RequestID).Str("alarm", "newer-record").
