@@ -60,6 +60,32 @@ func (p *Processor) publishReview(ctx context.Context, in input, rec Record, r R
 	return p.publish(ctx, p.deadLetter(in, schemas.CodeNeedsReview, "unresolved: "+r.Detail), progress)
 }
 
+// tellAgain repeats what was told of an open request, in the words of the message that brought it there: a second
+// sending may differ in its place, its batch, its metadata and its deadline, and an event ID has one meaning. It is not
+// done if the request has moved on since the claim.
+func (p *Processor) tellAgain(ctx context.Context, in input, c claimed) (done bool, err error) {
+	sight, err := untilAvailable(ctx, p, "look", func(ctx context.Context) (Sight, error) {
+		return p.store.Look(ctx, in.cmd.RequestID)
+	})
+	if err != nil {
+		return true, fmt.Errorf("tell %s again: %w", in.cmd.RequestID, err)
+	}
+	if sight.Record.Token != c.Record.Token || sight.Record.Hop != c.Record.Hop {
+		return false, nil
+	}
+	if sight.Message != nil { // nil: it went to review by its takeovers, and no pass has stored its command
+		in.msg, in.state.Origin = *sight.Message, sight.Message.place()
+		if in, err = in.decode(); err != nil {
+			return true, fmt.Errorf("tell %s again: read the stored command: %w", in.cmd.RequestID, err)
+		}
+	}
+	if c.Status == ClaimInReview {
+		return true, p.publishReview(ctx, in, c.Record, Result{Detail: "in review: only evidence closes it"})
+	}
+	p.metrics.duplicates.WithLabelValues(duplicateWaiting).Inc()
+	return true, p.publishWait(ctx, in, c.Record, Result{}, true)
+}
+
 func (p *Processor) progress(in input, rec Record, d decision) (Event, error) {
 	out := p.outcome(in, rec, d, rec.Hop)
 	value, err := encode(out)

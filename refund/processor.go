@@ -142,11 +142,8 @@ func (p *Processor) pass(ctx context.Context, message *input) (done bool, err er
 		p.metrics.duplicates.WithLabelValues(duplicateSuperseded).Inc()
 		p.log.Debug().Str("request_id", in.cmd.RequestID).Int("hop", in.state.Hop).Msg("superseded copy dropped")
 		return true, nil
-	case ClaimRewrite:
-		p.metrics.duplicates.WithLabelValues(duplicateWaiting).Inc()
-		return true, p.publishWait(ctx, in, c.Record, Result{}, true)
-	case ClaimInReview:
-		return true, p.publishReview(ctx, in, c.Record, Result{Detail: "in review: only evidence closes it"})
+	case ClaimRewrite, ClaimInReview:
+		return p.tellAgain(ctx, in, c)
 	case ClaimUnknownVersion:
 		p.log.Error().Str("request_id", in.cmd.RequestID).Str("alarm", "newer-record").
 			Msg("the record was written by a newer build: parked; deploy the newer build")
