@@ -150,6 +150,7 @@ var recordScenarios = []scenario{
 		equal(p.t, c.Record, refund.Record{
 			Hop: 1, Attempt: 1, MaybeSent: true, Account: "hk-stores", GatewayKey: "key of a", GatewayRefundID: "gw|1%",
 			FirstSeen: firstSeen.Add(-time.Hour), Token: "t2", Code: schemas.CodeUnknownOutcome, Due: due,
+			Via: "refunds.commands/3/1042",
 		})
 		equal(p.t, c.Fresh, false)
 	}},
@@ -173,7 +174,7 @@ var recordScenarios = []scenario{
 		p.waited(w)
 		want := refund.Record{
 			Hop: 2, Attempt: 2, MaybeSent: true, Account: "hk-stores", GatewayKey: "key of a", GatewayRefundID: "gw-2",
-			FirstSeen: firstSeen, Token: "t2", Code: schemas.CodeInProcess, Due: due,
+			FirstSeen: firstSeen, Token: "t2", Code: schemas.CodeInProcess, Due: due, Via: "retry/0/9",
 		}
 		equal(p.t, p.claims(request("a", "t3", copyOf(1, 1, "retry/0/9")), refund.ClaimRewrite).Record, want)
 		equal(p.t, p.claims(request("a", "t4"), refund.ClaimRewrite).Record, want)

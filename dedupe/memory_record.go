@@ -112,6 +112,7 @@ func (r *memoryRecord) answer(found string, now int64) recordAnswer {
 	a.record.MaybeSent, a.record.Contradicted, a.record.Takeovers = r.maybeSent, r.contradicted, r.takeovers
 	a.record.Account, a.record.GatewayKey = r.account, r.gatewayKey
 	a.record.Token, a.record.Code, a.record.Due = r.token, r.code, fromMillis(r.due)
+	a.record.Via = r.via
 	a.born = r.beforeClaim == nil
 	a.fresh = a.born && !r.maybeSent
 	return a

@@ -99,6 +99,7 @@ func (a *recordAnswer) readPacked(raw string) error {
 	a.record.Account, a.record.GatewayKey, a.record.GatewayRefundID = f.text(), f.text(), f.text()
 	a.record.FirstSeen = fromMillis(f.int64())
 	a.record.Code, a.record.Due = schemas.Code(f.text()), fromMillis(f.int64())
+	a.record.Via = f.text()
 	// An adopted record has no past either, but may have been sent.
 	a.born = texts[unsettledFields] == ""
 	a.fresh = a.born && !a.record.MaybeSent

@@ -9,6 +9,9 @@ import (
 	"refundworker/schemas"
 )
 
+// detailInReview is what is filed of a review that is told again: why it began is in its first dead letter.
+const detailInReview = "in review: only evidence closes it"
+
 // publishFinal publishes a terminal outcome's bytes; out is what they say.
 func (p *Processor) publishFinal(ctx context.Context, in input, out schemas.Outcome, value []byte, replayed bool) error {
 	headers := schemas.OutcomeHeaders(out, schemas.FinalEventID(out.RequestID), p.cfg.Source, in.traceparent())
@@ -80,7 +83,7 @@ func (p *Processor) tellAgain(ctx context.Context, in input, c claimed) (done bo
 		}
 	}
 	if c.Status == ClaimInReview {
-		return true, p.publishReview(ctx, in, c.Record, Result{Detail: "in review: only evidence closes it"})
+		return true, p.publishReview(ctx, in, c.Record, Result{Detail: detailInReview})
 	}
 	p.metrics.duplicates.WithLabelValues(duplicateWaiting).Inc()
 	return true, p.publishWait(ctx, in, c.Record, Result{}, true)

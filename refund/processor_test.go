@@ -138,9 +138,9 @@ func (b *broker) on(ch refund.Channel) []refund.Event {
 type flaky struct {
 	*dedupe.Memory
 	away, cut atomic.Bool
-	// claimed runs after a claim was made, answer replaces what it found.
-	claimed func()
-	answer  func(refund.Claim) refund.Claim
+	// claimed runs after a claim was made, looked after a look, answer replaces what a claim found.
+	claimed, looked func()
+	answer          func(refund.Claim) refund.Claim
 }
 
 func (f *flaky) fault(claiming bool) error {
@@ -189,7 +189,11 @@ func (f *flaky) Look(ctx context.Context, requestID string) (refund.Sight, error
 	if err := f.fault(true); err != nil {
 		return refund.Sight{}, err
 	}
-	return f.Memory.Look(ctx, requestID)
+	sight, err := f.Memory.Look(ctx, requestID)
+	if f.looked != nil {
+		f.looked()
+	}
+	return sight, err
 }
 
 // oneAccount is the whole configuration.

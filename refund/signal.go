@@ -77,6 +77,10 @@ func (p *Processor) signalOpen(ctx context.Context, m Message, s schemas.Signal,
 	if err != nil {
 		return p.fileSignal(ctx, m, s.RequestID, signalRefused, fmt.Errorf("read the stored command: %w", err))
 	}
+	if sight.State == SightReview && rec.Via == in.via() {
+		// A pass of this very signal put it there, and died before the signal was done: nobody may know yet.
+		return p.publishReview(ctx, in, rec, Result{Detail: detailInReview})
+	}
 	if rec.Contradicted {
 		p.signalled(s, signalContradicted, "evidence about the request contradicts itself: only a person closes it")
 		return nil
@@ -121,8 +125,13 @@ func (p *Processor) told(n schemas.Notification, gateway schemas.Gateway, accoun
 	return res, nil
 }
 
-// signalSettled compares a notification with a stored final outcome. The outcome stands, whatever was told.
+// signalSettled publishes the stored outcome, because it may be a pass of this very signal that has stored it and died;
+// and it compares a notification with it. The outcome stands, whatever was told.
 func (p *Processor) signalSettled(ctx context.Context, m Message, s schemas.Signal, stored []byte) error {
+	in := input{msg: m, cmd: schemas.Command{RequestID: s.RequestID}}
+	if err := p.publishStored(ctx, in, stored); err != nil {
+		return fmt.Errorf("signal %s: %w", s.RequestID, err)
+	}
 	if s.Notification == nil {
 		p.signalled(s, signalNotOpen, "")
 		return nil
@@ -150,12 +159,18 @@ func (p *Processor) signalSettled(ctx context.Context, m Message, s schemas.Sign
 		"the gateway notifies %s (refund ID %s); the request was settled as %s (%s) before", told.Verdict, told.RefundID, out.Status, out.Code))
 }
 
-// signalOvertaken ends a signal whose request was not claimed: it was settled in the meantime, or cannot be worked on by
-// this build.
+// signalOvertaken ends a signal whose request was not claimed: it was settled in the meantime, went to review by too many
+// takeovers, or cannot be worked on by this build. Whoever settled it may have been a pass of this very signal.
 func (p *Processor) signalOvertaken(ctx context.Context, in input, c claimed) error {
-	if c.Status == ClaimSettled && in.signal.told.Verdict == Succeeded {
-		d := decision{status: schemas.Success, result: in.signal.told}
-		return p.contradiction(ctx, in, d, c.Outcome)
+	if c.Status == ClaimInReview {
+		return p.publishReview(ctx, in, c.Record, Result{Detail: detailInReview})
+	}
+	if c.Status == ClaimSettled {
+		d := decision{result: in.signal.told}
+		if in.signal.told.Verdict == Succeeded {
+			d.status = schemas.Success
+		}
+		return errors.Join(p.contradiction(ctx, in, d, c.Outcome), p.publishStored(ctx, in, c.Outcome))
 	}
 	p.log.Debug().Str("request_id", in.cmd.RequestID).Uint8("claim", uint8(c.Status)).Msg("the request was overtaken; the signal is done")
 	return nil

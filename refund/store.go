@@ -104,6 +104,8 @@ type Record struct {
 	// Code and Due tell why and until when a waiting record waits.
 	Code schemas.Code
 	Due  time.Time
+	// Via is the message whose pass put it to waiting or into review (its topic/partition/offset).
+	Via string
 }
 
 // SettledAs is what remains of a settled request after its outcome's bytes expired.
