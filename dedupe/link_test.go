@@ -1,9 +1,9 @@
 package dedupe
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -23,10 +23,27 @@ type proxy struct {
 	upstream string
 	cuts     atomic.Int64
 	silent   atomic.Bool
-	group    sync.WaitGroup
-	mu       sync.Mutex
-	open     []net.Conn
+	// fateFunc decides about each request with scripts; nil hands all of them on.
+	fateFunc atomic.Pointer[func() fate]
+	// broken counts the connections that it has ended by fate.
+	broken atomic.Int64
+	group  sync.WaitGroup
+	mu     sync.Mutex
+	open   []net.Conn
 }
+
+// fate is what becomes of a request with its connection.
+type fate int
+
+const (
+	handedOn fate = iota
+	// lost: the server never sees it.
+	lost
+	// halved: the server sees the first half of its bytes, and so the first script.
+	halved
+	// unanswered: the server does all of it, and the answer is cut in the middle.
+	unanswered
+)
 
 func startProxy(t *testing.T, upstream string) *proxy {
 	t.Helper()
@@ -64,12 +81,46 @@ func (p *proxy) serve() {
 		p.mu.Lock()
 		p.open = append(p.open, client, server)
 		p.mu.Unlock()
-		p.group.Go(func() { _, _ = io.Copy(server, client); _ = server.Close() })
-		p.group.Go(func() { p.answers(client, server); _ = client.Close() })
+		cut := new(atomic.Bool)
+		p.group.Go(func() { p.requests(client, server, cut); _ = server.Close() })
+		p.group.Go(func() { p.answers(client, server, cut); _ = client.Close() })
 	}
 }
 
-func (p *proxy) answers(client, server net.Conn) {
+// requests hands over what the driver sends, which is a whole pipeline at a time.
+func (p *proxy) requests(client, server net.Conn, cut *atomic.Bool) {
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := client.Read(buffer)
+		if err != nil {
+			return
+		}
+		what := handedOn
+		if decide := p.fateFunc.Load(); decide != nil && bytes.Contains(bytes.ToLower(buffer[:n]), []byte("evalsha")) {
+			what = (*decide)()
+		}
+		switch what {
+		case lost:
+			p.broken.Add(1)
+			_ = client.Close()
+			return
+		case halved:
+			p.broken.Add(1)
+			_, _ = server.Write(buffer[:n/2+n/8])
+			_ = client.Close()
+			return
+		case unanswered:
+			p.broken.Add(1)
+			cut.Store(true)
+		case handedOn:
+		}
+		if _, err := server.Write(buffer[:n]); err != nil {
+			return
+		}
+	}
+}
+
+func (p *proxy) answers(client, server net.Conn, cut *atomic.Bool) {
 	defer server.Close()
 	buffer := make([]byte, 64<<10)
 	for {
@@ -80,7 +131,7 @@ func (p *proxy) answers(client, server net.Conn) {
 		if p.silent.Load() {
 			continue
 		}
-		if p.cuts.Load() > 0 && p.cuts.Add(-1) >= 0 {
+		if cut.Load() || p.cuts.Load() > 0 && p.cuts.Add(-1) >= 0 {
 			// A few bytes only: the cut falls into the middle of the pipeline's answers.
 			_, _ = client.Write(buffer[:min(n, 10)])
 			return

@@ -14,6 +14,12 @@ import (
 // waited for. It forgets everything with the process and drops expired entries only when they are asked for. Its
 // methods may be called concurrently.
 type Memory struct {
+	*memoryBooks
+	halfFunc func(context.Context, Half) error
+}
+
+// memoryBooks is what all ways to one store share.
+type memoryBooks struct {
 	cfg Config
 	now func() time.Time
 
@@ -32,11 +38,28 @@ var _ backend = (*Memory)(nil)
 
 // NewMemory makes an empty store; of cfg it uses MaxLease and the two TTLs.
 func NewMemory(cfg Config) *Memory {
-	return &Memory{
+	return &Memory{memoryBooks: &memoryBooks{
 		cfg: cfg.withDefaults(), now: time.Now,
 		records: make(map[string]*memoryRecord), outcomes: make(map[string]memoryOutcome), payments: make(map[string]*memoryPayment),
 		messages: make(map[string]memoryOutcome), schedule: make(map[string]int64),
-	}
+	}}
+}
+
+// Half names one of the two scripts that a call is made of.
+type Half string
+
+// The halves, in the order in which they are done.
+const (
+	PaymentHalf Half = "payment"
+	RecordHalf  Half = "record"
+)
+
+// Split is the same store, reached by a way of one's own, for tests of crashes: halfFunc is asked before each half of a
+// call, with no lock held, so that a process can die there, or another one's calls can fall between the two. A half for
+// which it returns an error is not done. The other one is done all the same, as on a cluster whose two nodes are asked
+// at once, and the call fails with refund.ErrStoreUnavailable.
+func (m *Memory) Split(halfFunc func(context.Context, Half) error) *Memory {
+	return &Memory{memoryBooks: m.memoryBooks, halfFunc: halfFunc}
 }
 
 // Claim is Redis.Claim.
@@ -79,23 +102,43 @@ func (m *Memory) exchange(ctx context.Context, payment *paymentCall, record *rec
 	if err := ctx.Err(); err != nil {
 		return pay, rec, unavailable(err)
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	now := m.now().UnixMilli()
-	if m.forgotten && asksTrust(payment, record) {
+	if m.distrusted(payment, record) {
 		return paymentAnswer{found: foundForgot}, recordAnswer{found: foundForgot}, nil
 	}
-	var err error
+	var payErr, recErr error
 	if payment != nil {
-		if pay, err = m.onPayment(*payment, now); err != nil {
-			return pay, rec, err
-		}
+		payErr = m.half(ctx, PaymentHalf, func(now int64) (err error) {
+			pay, err = m.onPayment(*payment, now)
+			return err
+		})
 	}
 	if record != nil {
-		rec, err = m.onRecord(*record, now)
-		rec.epoch = m.epoch
+		recErr = m.half(ctx, RecordHalf, func(now int64) (err error) {
+			rec, err = m.onRecord(*record, now)
+			rec.epoch = m.epoch
+			return err
+		})
 	}
-	return pay, rec, err
+	return pay, rec, errors.Join(payErr, recErr)
+}
+
+// distrusted says whether the store has forgotten, so far as the call asks for trust.
+func (m *Memory) distrusted(payment *paymentCall, record *recordCall) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.forgotten && asksTrust(payment, record)
+}
+
+// half does one half of a call; it is atomic, and the two together are not.
+func (m *Memory) half(ctx context.Context, which Half, do func(now int64) error) error {
+	if m.halfFunc != nil {
+		if err := m.halfFunc(ctx, which); err != nil {
+			return unavailable(err)
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return do(m.now().UnixMilli())
 }
 
 func (m *Memory) onRecord(call recordCall, now int64) (recordAnswer, error) {

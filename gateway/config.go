@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -45,6 +46,8 @@ type HTTPConfig struct {
 	// ClientCert and ClientKey are a PEM certificate and its key for servers that ask for one. Both or neither.
 	ClientCert []byte
 	ClientKey  Secret
+	// Dial replaces the network, for tests on a virtual one; nil is TCP.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // withDefaults fills the fields whose zero value means a default.
@@ -63,6 +66,9 @@ func (c HTTPConfig) withDefaults() HTTPConfig {
 	}
 	if c.MaxAnswer == 0 {
 		c.MaxAnswer = DefaultMaxAnswer
+	}
+	if c.Dial == nil {
+		c.Dial = (&net.Dialer{KeepAlive: keepAlive}).DialContext
 	}
 	return c
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"time"
@@ -49,7 +48,7 @@ func NewHTTP(cfg HTTPConfig, account string, metrics *Metrics) (*HTTP, error) {
 		return nil, err
 	}
 	d := &dialer{
-		dialFunc: (&net.Dialer{KeepAlive: keepAlive}).DialContext, tls: tlsConfig, timeout: cfg.ConnectTimeout,
+		dialFunc: cfg.Dial, tls: tlsConfig, timeout: cfg.ConnectTimeout,
 		count: func(result string) { metrics.connection(account, result) },
 	}
 	protocols := new(http.Protocols)

@@ -167,17 +167,15 @@ func (p *Processor) signalSettled(ctx context.Context, m Message, s schemas.Sign
 // signalOvertaken ends a signal whose request was not claimed: it was settled in the meantime, went to review by too many
 // takeovers, or cannot be worked on by this build. Whoever settled it may have been a pass of this very signal.
 func (p *Processor) signalOvertaken(ctx context.Context, in input, c claimed) error {
-	switch c.Status {
-	case ClaimInReview:
+	if c.Status == ClaimInReview {
 		return p.publishReview(ctx, in, c.Record, Result{Detail: detailInReview})
-	case ClaimSettled:
+	}
+	if c.Status == ClaimSettled {
 		d := decision{result: in.signal.told}
 		if in.signal.told.Verdict == Succeeded {
 			d.status = schemas.Success
 		}
 		return errors.Join(p.contradiction(ctx, in, d, c.Outcome), p.publishStored(ctx, in, c.Outcome, in.memo(c.Record)))
-	case ClaimInvalid, ClaimGranted, ClaimBusy, ClaimPaymentBusy, ClaimTombstone, ClaimConflict, ClaimSuperseded, ClaimRewrite,
-		ClaimUnknownVersion:
 	}
 	p.log.Debug().Str("request_id", in.cmd.RequestID).Uint8("claim", uint8(c.Status)).Msg("the request was overtaken; the signal is done")
 	return nil

@@ -1,7 +1,9 @@
 package antom
 
 import (
+	"context"
 	"errors"
+	"net"
 	"net/url"
 	"regexp"
 	"time"
@@ -57,6 +59,8 @@ type Config struct {
 	CA         []byte
 	ClientCert []byte
 	ClientKey  Secret
+	// Dial replaces the network, for tests on a virtual one; nil is TCP.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Validate reports all faults of the account, joined. No error shows a key.
@@ -92,6 +96,6 @@ func (c Config) parse() (keys, error) {
 func (c Config) httpConfig() gateway.HTTPConfig {
 	return gateway.HTTPConfig{
 		BaseURL: c.BaseURL, InFlight: c.InFlight, Timeout: c.Timeout,
-		CA: c.CA, ClientCert: c.ClientCert, ClientKey: c.ClientKey,
+		CA: c.CA, ClientCert: c.ClientCert, ClientKey: c.ClientKey, Dial: c.Dial,
 	}
 }

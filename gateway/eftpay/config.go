@@ -1,8 +1,10 @@
 package eftpay
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"regexp"
 	"time"
 
@@ -51,6 +53,8 @@ type Config struct {
 	CA         []byte
 	ClientCert []byte
 	ClientKey  Secret
+	// Dial replaces the network, for tests on a virtual one; nil is TCP.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Validate reports all faults of the account, joined. No error shows the secret, or the key it is easily mixed up with.
@@ -87,6 +91,6 @@ func checkSecret(secret Secret) error {
 func (c Config) httpConfig() gateway.HTTPConfig {
 	return gateway.HTTPConfig{
 		BaseURL: c.BaseURL, InFlight: c.InFlight, Timeout: c.Timeout,
-		CA: c.CA, ClientCert: c.ClientCert, ClientKey: c.ClientKey,
+		CA: c.CA, ClientCert: c.ClientCert, ClientKey: c.ClientKey, Dial: c.Dial,
 	}
 }
