@@ -110,9 +110,13 @@ func TestAFailoverThatKeepsTheEpochIsNoticed(t *testing.T) {
 		t.Fatal(err)
 	}
 	replica := startServer(t, "--replicaof", host+" "+port)
-	first := openRedis(t, Config{Addresses: []string{primary.Addr}})
 	promoted := redis.NewClient(&redis.Options{Addr: replica.Addr, DisableIdentity: true})
 	t.Cleanup(func() { _ = promoted.Close() })
+	// A primary takes a new replication ID when its first replica comes, and epochs of before would be of another server.
+	until(t, "the replica to follow", func() bool {
+		return strings.Contains(promoted.Info(t.Context(), "replication").Val(), "master_link_status:up")
+	})
+	first := openRedis(t, Config{Addresses: []string{primary.Addr}})
 	beatErr := first.Beat(t.Context())
 	until(t, "the replica to have the epochs and the beats", func() bool {
 		return promoted.Exists(t.Context(), "{refund:b1023}:epoch", "{refund:b1023}:beat").Val() == 2

@@ -130,20 +130,26 @@ func (p *Processor) told(n schemas.Notification, gateway schemas.Gateway, accoun
 	return res, nil
 }
 
-// signalSettled publishes the stored outcome, because it may be a pass of this very signal that has stored it and died;
-// and it compares a notification with it. The outcome stands, whatever was told.
+// ownOutcome is how much later than an outcome a signal may have been made by another clock, and still have led to it.
+const ownOutcome = time.Minute
+
+// signalSettled compares a notification with a stored outcome, which stands, whatever was told. And it publishes the
+// outcome, because it may be a pass of this very signal that has stored it and died; not for a signal that was made after
+// it, or notifications that are sent again would repeat it without end.
 func (p *Processor) signalSettled(ctx context.Context, m Message, s schemas.Signal, stored []byte) error {
-	in := input{msg: m, cmd: schemas.Command{RequestID: s.RequestID}}
-	if err := p.publishStored(ctx, in, stored, schemas.Memo{}); err != nil {
-		return fmt.Errorf("signal %s: %w", s.RequestID, err)
+	out, err := schemas.DecodeOutcome(stored)
+	if err != nil {
+		return fmt.Errorf("signal %s: the stored outcome cannot be read: %w", s.RequestID, err)
+	}
+	if s.OccurredAt.Before(out.OccurredAt.Add(ownOutcome)) {
+		in := input{msg: m, cmd: schemas.Command{RequestID: s.RequestID}}
+		if err := p.publishStored(ctx, in, stored, schemas.Memo{}); err != nil {
+			return fmt.Errorf("signal %s: %w", s.RequestID, err)
+		}
 	}
 	if s.Notification == nil {
 		p.signalled(s, signalNotOpen, "")
 		return nil
-	}
-	out, err := schemas.DecodeOutcome(stored)
-	if err != nil {
-		return fmt.Errorf("signal %s: the stored outcome cannot be read: %w", s.RequestID, err)
 	}
 	acct, err := p.accounts.Account(out.Gateway, out.Account)
 	if err != nil {

@@ -54,7 +54,7 @@ func rules() []rule {
 		{
 			"Redis has forgotten the request, and eftPay is sent a refund that it has carried out already",
 			"an inquiry goes before every first send at eftPay",
-			"refund/pass.go", "if maybeSent || acct.InquireFirst || in.notified() {", "if maybeSent || in.notified() {",
+			"refund/pass.go", "if maybeSent || acct.InquireFirst || in.notified() || unsure.doubtful {", "if maybeSent || in.notified() || unsure.doubtful {",
 			"./refund", "^TestAGatewayThatIsInquiredFirstIsSentOnlyWhatItDoesNotShow$",
 		},
 		{
@@ -90,7 +90,7 @@ func rules() []rule {
 		{
 			"a new build validates more strictly than the one that sent the refund, and calls it failed",
 			"content is refused on a fresh record only",
-			"refund/pass.go", "	if c.Fresh {\n		if text", "	if true {\n		if text",
+			"refund/pass.go", "	if (c.Fresh || unsure.doubtful) && !c.Record.MaybeSent {", "	if true {",
 			"./refund", "^TestLocalRefusalsFailOnlyWhatWasNeverSent$",
 		},
 		{
@@ -150,7 +150,7 @@ func rules() []rule {
 		{
 			"a duplicate of a waiting request does nothing, and its copy is lost",
 			"a duplicate of a waiting request writes the copy again",
-			"dedupe/record_claim.lua", "    if kind == '0' or via == f[VIA] then", "    if false then",
+			"dedupe/record_claim.lua", "    if kind == '0' or via == f[VIA] or f[VIA] == '' then", "    if false then",
 			"./dedupe", "^TestEveryStoreConforms$/^miniredis$/^L2",
 		},
 		{
@@ -174,7 +174,7 @@ func rules() []rule {
 		{
 			"somebody who can write to the signals topic closes a refund with a forged notification",
 			"a notification is verified where it is acted on, and proves nothing else",
-			"gateway/antom/notification.go", "	if err := c.signer.verifyAt(n.Path, headerRequestTime, header, n.Body); err != nil {", "	if err := c.signer.verifyAt(n.Path, headerRequestTime, header, n.Body); err != nil && false {",
+			"gateway/antom/notification.go", "	if err := c.signer.Load().verifyAt(n.Path, headerRequestTime, header, n.Body); err != nil {", "	if err := c.signer.Load().verifyAt(n.Path, headerRequestTime, header, n.Body); err != nil && false {",
 			"./gateway/antom", "^TestANotificationThatIsNotAntomsOrNotOursIsRefused$",
 		},
 		{
