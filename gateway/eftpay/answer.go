@@ -2,6 +2,8 @@ package eftpay
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -17,6 +19,9 @@ const (
 	maxMessage       = 100
 	maxRefundTradeNo = 28
 )
+
+// fieldAmount is the name of the amount, in a refund's request and in both answers.
+const fieldAmount = "transaction_amount"
 
 // The forms of trade_time: the first is the table's, the second the sample's
 // (https://vmp.eftpay.com.cn/vmp-docs/en/api-reference/scene/qrcode/Refund.html).
@@ -43,13 +48,13 @@ type answer struct {
 }
 
 // decodeAnswer reads the fields of https://vmp.eftpay.com.cn/vmp-docs/en/api-reference/scene/qrcode/Refund.html; those
-// of a query are the same, as far as its page could be read. Unknown fields are fine; a known one of the wrong type is
-// an error. An amount may be a JSON number: its digits are taken as they are written.
+// of a query are the same, as far as its page could be read. Unknown fields are fine; a known one of the wrong type, or in
+// other letter case, is an error: passed over, it could make a refund's record one that shows none. An amount may be a
+// JSON number: its digits are taken as they are written.
 func decodeAnswer(obj gateway.Object) (answer, error) {
 	var a answer
 	var tradeTime string
-	var err error
-	for _, f := range []struct {
+	texts := []struct {
 		name string
 		to   *string
 	}{
@@ -62,15 +67,23 @@ func decodeAnswer(obj gateway.Object) (answer, error) {
 		{"currency", &a.currency},
 		{"refund_trade_no", &a.refundTradeNo},
 		{"trade_time", &tradeTime},
-	} {
+	}
+	var err error
+	for _, f := range texts {
+		if err = miswritten(obj, f.name); err != nil {
+			return answer{}, err
+		}
 		if *f.to, err = obj.Text(f.name); err != nil {
 			return answer{}, err
 		}
 	}
+	if err = miswritten(obj, fieldAmount); err != nil {
+		return answer{}, err
+	}
 	if a.returnStatus == "" {
 		return answer{}, errors.New("return_status is missing")
 	}
-	amount, ok := scalar(obj["transaction_amount"])
+	amount, ok := scalar(obj[fieldAmount])
 	if !ok {
 		return answer{}, errors.New("transaction_amount is not a number")
 	}
@@ -78,6 +91,16 @@ func decodeAnswer(obj gateway.Object) (answer, error) {
 	a.amount = parseAmount(amount)
 	a.tradeTime = moment(tradeTime)
 	return a, nil
+}
+
+// miswritten is the error for a name in the answer that differs from a known one in letter case only.
+func miswritten(obj gateway.Object, known string) error {
+	for name := range obj {
+		if name != known && strings.EqualFold(name, known) {
+			return fmt.Errorf("%w: %s is written in other letter case", gateway.ErrAmbiguous, known)
+		}
+	}
+	return nil
 }
 
 // moment reads a wall clock of UTC+8, eftPay's own; the zero time for anything else.
@@ -114,7 +137,7 @@ func (a answer) contradiction(req refund.Request) string {
 	case !a.isOurs(req) || a.isOfSale():
 		return ""
 	case a.hasAmount && a.amount != req.Amount.Minor:
-		return "transaction_amount"
+		return fieldAmount
 	case a.currency != "" && a.currency != req.Amount.Currency:
 		return "currency"
 	}

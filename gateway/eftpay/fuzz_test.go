@@ -26,6 +26,7 @@ func FuzzVerdict(f *testing.F) {
 			f.Add([]byte(seed.text()), flags)
 		}
 	}
+	f.Add([]byte(fields{"return_status": "00", "out_trade_no": sale, "refund_no": ourRefundNo, "trAde_stAtus": "TRADE_REFUND"}.text()), uint8(0))
 	f.Add([]byte("["), uint8(0))
 	f.Add([]byte("{\"a\":\xff}"), uint8(0))
 	tb := newTables([]string{"77"})

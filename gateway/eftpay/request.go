@@ -121,7 +121,7 @@ func isOutTradeNo(s string) bool {
 func (c *Client) refundFields(req refund.Request) []field {
 	w := c.wallets[req.EftPay.PaymentType]
 	return append(c.address(req, w), field{"service", w.Service},
-		field{"time", stamp(req.ClaimedAt)}, field{"transaction_amount", formatAmount(req.Amount.Minor)})
+		field{"time", stamp(req.ClaimedAt)}, field{fieldAmount, formatAmount(req.Amount.Minor)})
 }
 
 // queryFields are the fields of a query. querytype is fixed; "with refund_no, the state of that refund"

@@ -302,6 +302,9 @@ func TestAnswersOfAnotherFormAreNotRead(t *testing.T) {
 		"refund_trade_no a bool":  refunded().with("refund_trade_no", false),
 		"trade_time a number":     refunded().with("trade_time", 20260101120001),
 		"nothing but a signature": {},
+		"trade_status misspelt":   refunded().with("trade_status", "-", "trAde_stAtus", "TRADE_REFUND"),
+		"amount misspelt":         refunded().with("transaction_amount", "-", "Transaction_Amount", "10.01"),
+		"return_status, long s":   refunded().with("return_status", "-", "return_\u017ftatus", "00"),
 	} {
 		obj, err := gateway.ParseObject([]byte(f.text()))
 		if err != nil {
