@@ -204,7 +204,7 @@ func rules() []rule {
 		{
 			"an outcome is published before it is stored, and a crash makes another",
 			"settled before it is published",
-			"refund/finish.go", "	req := SettleRequest{", "	_ = p.publishFinal(ctx, in, out, value, false)\n	req := SettleRequest{",
+			"refund/finish.go", "	req := SettleRequest{", "	_ = p.publishFinal(ctx, in, out, value, in.memo(c.Record), false)\n	req := SettleRequest{",
 			"./refund", "^TestALateDeclineDoesNotContradictTheOutcomeOfTheNewOwner$",
 		},
 	}
