@@ -63,8 +63,8 @@ func (w *watched) exchange(ctx context.Context, payment *paymentCall, record *re
 	pay, rec, err := w.backend.exchange(ctx, payment, record)
 	ended := w.diary.clock.Add(1)
 	w.diary.note(w.client, payment, record, pay, rec, began, ended, err == nil)
-	if w.repeats != nil && w.repeats.Load() != before && err == nil {
-		// The driver may have sent it twice, and the server may do either of them at any time.
+	if w.repeats != nil && w.repeats.Load() != before {
+		// The driver may have sent it twice, answered in the end or not, and the server may do either of them at any time.
 		w.diary.note(w.client, payment, record, pay, rec, began, ended, false)
 	}
 	return pay, rec, err
