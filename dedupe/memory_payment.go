@@ -63,12 +63,7 @@ func (p *memoryPayment) acquire(call paymentCall, now, maxLease int64) paymentAn
 	if p.token != "" && p.token != call.token {
 		p.lease = min(p.lease, now+maxLease)
 		if p.lease > now {
-			if !own.heldBy(p.token) {
-				return paymentAnswer{found: foundBusy, retryIn: durationOf(p.lease - now)}
-			}
-			if call.acquire.mode != acquireKnown {
-				return paymentAnswer{found: foundRival, retryIn: durationOf(p.lease - now)}
-			}
+			return paymentAnswer{found: foundBusy, retryIn: durationOf(p.lease - now)}
 		}
 	}
 	answer := paymentAnswer{found: foundAcquired, others: p.declined != "" && p.declined != call.requestID}

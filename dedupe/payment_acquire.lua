@@ -6,13 +6,13 @@
 -- ARGV     1 token, 2 request ID, 3 lease (ms), 4 longest lease (ms), 5 TTL (ms), 6 minor units, 7 original minor
 --          units (0: no cap), 8 mode: 'command', 'copy' (entered even above the cap, because a copy's claim is never
 --          fresh), 'known' (as copy, and the record is known to be the token's: the lease is taken even for a request
---          that is settled here, and from a rival claim of the same request, which has lost)
+--          that is settled here)
 --
 -- Returns  {what, ms until the lease ends, cap exceeded (1 or 0), others known (1 or 0)}
 --   forgot      alone: as in record_claim.lua
 --   acquired    the token holds the lease; the same token may ask again
---   busy        another request holds it for that many ms at most; nothing was changed
---   rival       as busy, but it is held by another claim of this very request
+--   busy        another token holds it for that many ms at most, be it for this very request: its record's half may be
+--               on its way and be granted yet. Nothing was changed
 --   settled     the request is entered as a success; its record most likely says so too, so the lease was not taken
 if not epoch() then
   return {'forgot'}
@@ -32,11 +32,7 @@ if held[1] and held[1] ~= token then
     if int(lease_end) ~= held[2] then
       redis.call('HSET', KEYS[1], ':e', int(lease_end))
     end
-    if kind ~= 'i' or holder ~= held[1] then
-      return {'busy', int(lease_end - now), '0', '0'}
-    elseif mode ~= 'known' then
-      return {'rival', int(lease_end - now), '0', '0'}
-    end
+    return {'busy', int(lease_end - now), '0', '0'}
   end
 end
 

@@ -168,8 +168,9 @@ var restoreScenarios = []scenario{
 		p.claims(request("a", "t2"), refund.ClaimBusy)
 	}},
 	{"the earlier first sight stays", func(p play) {
-		p.claims(request("a", "t1"), refund.ClaimGranted)
+		p.claims(request("a", "t1", p.brief()), refund.ClaimGranted)
 		p.restores(p.told("a", open(1), since(firstSeen.Add(time.Hour))), p.told("b", open(1), since(time.Time{})))
+		p.lapse()
 		equal(p.t, p.claims(request("a", "t2", copyOf(1, 1, "v")), refund.ClaimGranted).Record.FirstSeen, firstSeen)
 	}},
 	{"without a fingerprint the payment has to tell a rival, and an open request is in review", func(p play) {

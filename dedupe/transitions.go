@@ -28,10 +28,9 @@ func claim(ctx context.Context, b backend, req refund.ClaimRequest) (refund.Clai
 	if proven && rec.born {
 		return outlived(ctx, b, req, rec)
 	}
-	if proven || pay.found == foundRival || pay.exceeded && !rec.fresh {
-		// The payment's half could not know what the record's half found: that the request is ours, so a rival claim of
-		// it has lost and the lease is needed whatever the payment says; or that it is not new, so its amount counts
-		// whatever the cap says.
+	if proven || pay.exceeded && !rec.fresh {
+		// The payment's half could not know what the record's half found: that the request is ours, so the lease is needed
+		// though the payment calls it a success; or that it is not new, so its amount counts whatever the cap says.
 		pay, _, err = b.exchange(ctx, acquireFor(req, acquireKnown), nil)
 		if err != nil {
 			return refund.Claim{}, fmt.Errorf("claim %s: acquire its payment: %w", req.RequestID, err)
