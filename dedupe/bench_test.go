@@ -25,6 +25,7 @@ type port interface {
 	Wait(context.Context, refund.WaitRequest) (refund.Waited, error)
 	Release(context.Context, refund.ReleaseRequest) error
 	Look(context.Context, string) (refund.Sight, error)
+	Announced(ctx context.Context, requestID string) error
 	Overdue(ctx context.Context, limit int, interval time.Duration) ([]string, error)
 	Postpone(ctx context.Context, ids []string, by time.Duration) error
 }

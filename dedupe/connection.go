@@ -62,6 +62,11 @@ func (c *Connection) Look(ctx context.Context, requestID string) (refund.Sight, 
 	return look(ctx, c, requestID)
 }
 
+// Announced is Redis.Announced.
+func (c *Connection) Announced(ctx context.Context, requestID string) error {
+	return announced(ctx, c, requestID)
+}
+
 func (c *Connection) exchange(ctx context.Context, payment *paymentCall, record *recordCall) (paymentAnswer, recordAnswer, error) {
 	var pay paymentAnswer
 	var rec recordAnswer

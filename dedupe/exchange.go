@@ -23,14 +23,15 @@ type backend interface {
 	exchange(ctx context.Context, payment *paymentCall, record *recordCall) (paymentAnswer, recordAnswer, error)
 }
 
-// recordCall is a call to a request's record: exactly one field is set.
+// recordCall is a call to a request's record: exactly one of the pointers is set.
 type recordCall struct {
 	claim   *refund.ClaimRequest
 	settle  *refund.SettleRequest
 	wait    *refund.WaitRequest
 	release *refund.ReleaseRequest
-	// look is a request ID.
-	look *string
+	// look is a request ID. announced goes with it: the request's outcome, if it has one, is published.
+	look      *string
+	announced bool
 }
 
 // paymentCall is a call to a payment's record: exactly one of the last four is set.
@@ -93,7 +94,6 @@ const (
 	foundRestored  = "restored"
 
 	foundAcquired = "acquired"
-	foundRival    = "rival"
 	foundDone     = "done"
 	foundLapsed   = "lapsed"
 )

@@ -142,7 +142,7 @@ func memoryParty(t *testing.T, seed uint64) *party {
 var sabotages = []struct{ name, script, rule, instead string }{
 	{"a claim that takes any token for the owner's", "record_claim", "elseif f[TOKEN] == token then", "elseif f[TOKEN] then"},
 	{"a claim that does not wait for the lease", "record_claim", "  if lease_end > now then", "  if false then"},
-	{"a settle without the token", "record_settle", "and not (f[STATE] == CLAIMED and f[TOKEN] == token) then", "and false then"},
+	{"a settle without the token", "record_settle", "  if not proof and not own then", "  if false then"},
 	{"a wait without the token", "record_wait", " or f[TOKEN] ~= token then", " then"},
 	{"a release without the token", "record_release", " or f[TOKEN] ~= ARGV[1]", ""},
 	{"a payment that two may hold", "payment_acquire", "  if lease_end > now then", "  if false then"},

@@ -18,16 +18,40 @@ func (r *Redis) Look(ctx context.Context, requestID string) (refund.Sight, error
 	return answer, err
 }
 
+// Announced takes a settled request off the schedule, because its outcome is published. Of an open request it changes
+// nothing.
+func (r *Redis) Announced(ctx context.Context, requestID string) error {
+	started := time.Now()
+	err := announced(ctx, r, requestID)
+	r.metrics.observe(callLook, answerFound, started, err)
+	return err
+}
+
 // Look is Redis.Look.
 func (m *Memory) Look(ctx context.Context, requestID string) (refund.Sight, error) {
 	return look(ctx, m, requestID)
 }
 
+// Announced is Redis.Announced.
+func (m *Memory) Announced(ctx context.Context, requestID string) error {
+	return announced(ctx, m, requestID)
+}
+
+func announced(ctx context.Context, b backend, requestID string) error {
+	_, err := lookAt(ctx, b, recordCall{look: &requestID, announced: true})
+	return err
+}
+
 func look(ctx context.Context, b backend, requestID string) (refund.Sight, error) {
+	return lookAt(ctx, b, recordCall{look: &requestID})
+}
+
+func lookAt(ctx context.Context, b backend, call recordCall) (refund.Sight, error) {
+	requestID := *call.look
 	if requestID == "" {
 		return refund.Sight{}, fmt.Errorf("look: %w: RequestID is empty", ErrRequest)
 	}
-	_, rec, err := b.exchange(ctx, nil, &recordCall{look: &requestID})
+	_, rec, err := b.exchange(ctx, nil, &call)
 	if err != nil {
 		return refund.Sight{}, fmt.Errorf("look at %s: %w", requestID, err)
 	}

@@ -152,7 +152,7 @@ func (m *Memory) onRecord(call recordCall, now int64) (recordAnswer, error) {
 	case call.release != nil:
 		return m.releaseRecord(*call.release, now), nil
 	case call.look != nil:
-		return m.lookRecord(*call.look, now), nil
+		return m.lookRecord(*call.look, call.announced, now), nil
 	}
 	return recordAnswer{}, fmt.Errorf("record: %w", errNoCall)
 }
@@ -172,7 +172,7 @@ func (m *Memory) onPayment(call paymentCall, now int64) (paymentAnswer, error) {
 	default:
 		return answer, fmt.Errorf("payment: %w", errNoCall)
 	}
-	if answer.found != foundBusy && answer.found != foundRival && answer.found != foundSettled {
+	if answer.found != foundBusy && answer.found != foundSettled {
 		p.expires = now + m.cfg.TombstoneTTL.Milliseconds()
 	}
 	m.keep(call.ref, p)

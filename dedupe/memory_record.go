@@ -153,7 +153,7 @@ func (m *Memory) claimRecord(req refund.ClaimRequest, now int64) recordAnswer {
 		}
 		return answer
 	case memoryReview:
-		if !req.Signal {
+		if !req.Signal || old.contradicted {
 			return old.answer(foundReview, now)
 		}
 	case memoryWaiting:
@@ -231,7 +231,11 @@ func (m *Memory) settleRecord(req refund.SettleRequest, now int64) recordAnswer 
 	m.outcomes[req.RequestID] = memoryOutcome{value: bytes.Clone(req.Outcome), expires: now + m.cfg.OutcomeTTL.Milliseconds()}
 	m.storeRecord(req.RequestID, next, now)
 	delete(m.messages, req.RequestID)
-	delete(m.schedule, req.RequestID)
+	if old.state == memoryClaimed && old.token == req.Token {
+		delete(m.schedule, req.RequestID)
+	} else {
+		m.schedule[req.RequestID] = now + m.cfg.MaxLease.Milliseconds()
+	}
 	return next.answer(foundMine, now)
 }
 
@@ -284,14 +288,16 @@ func (m *Memory) releaseRecord(req refund.ReleaseRequest, now int64) recordAnswe
 	return recordAnswer{found: foundReleased}
 }
 
-func (m *Memory) lookRecord(requestID string, now int64) recordAnswer {
+func (m *Memory) lookRecord(requestID string, announced bool, now int64) recordAnswer {
 	r := m.record(requestID, now)
 	if r == nil {
 		delete(m.schedule, requestID)
 		return recordAnswer{found: foundAbsent}
 	}
 	if r.state == memorySettled {
-		delete(m.schedule, requestID)
+		if announced {
+			delete(m.schedule, requestID)
+		}
 		answer := r.answer(foundTombstone, now)
 		if outcome := m.outcome(requestID, now); outcome != nil {
 			answer.found, answer.outcome = foundSettled, outcome

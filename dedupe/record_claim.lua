@@ -4,7 +4,8 @@
 -- KEYS[2]  the outcome's bytes
 -- KEYS[#]  the bucket's epoch, the last of all
 -- ARGV     1 token, 2 lease (ms), 3 longest lease (ms), 4 record TTL (ms), 5 hop, 6 kind ('0' command, '1' copy,
---          's' signal: it is granted whatever hop the record waits for, and in review), 7 attempt,
+--          's' signal: it is granted whatever hop the record waits for, and in a review
+--          that is not contradicted), 7 attempt,
 --          8 first seen (ms, 0 unknown), 9 via, 10 account, 11 gateway key, 12 payment digest, 13 most takeovers,
 --          14... fingerprint version and digest, in pairs, newest first
 --
@@ -73,7 +74,7 @@ if f[STATE] == SETTLED then
   end
   return answer('tombstone', raw)
 elseif f[STATE] == REVIEW then
-  if not signal then
+  if not signal or f[MAYBE] == '2' then
     return answer('review', raw)
   end
   f.prev = raw

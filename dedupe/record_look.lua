@@ -5,7 +5,7 @@
 -- KEYS[3]  the command's message (record_wait.lua)
 -- KEYS[4]  the bucket's schedule (record_wait.lua)
 -- KEYS[#]  the bucket's epoch, the last of all
--- ARGV     1 request ID, 2 longest lease (ms)
+-- ARGV     1 request ID, 2 longest lease (ms), 3 announced (1 or 0): its outcome, if it has one, is published
 --
 -- Returns  {what, now (ms), ms until the lease ends, packed record, outcome's bytes or the command's message}
 --   forgot      alone: as in record_claim.lua
@@ -14,8 +14,8 @@
 --   waiting     with its message, where one is stored; where none is, it is crossed off the schedule, for nobody could
 --               work on it
 --   review      the same
---   settled     with the outcome's bytes; it is crossed off the schedule
---   tombstone   settled, bytes expired
+--   settled     with the outcome's bytes; announced, it is crossed off the schedule
+--   tombstone   the same, and the bytes have expired
 --   version     the record is of a version this build does not know
 if not epoch() then
   return {'forgot'}
@@ -36,7 +36,9 @@ if f[VERSION] ~= FORMAT then
   return answer('version', raw)
 end
 if f[STATE] == SETTLED then
-  redis.call('ZREM', KEYS[4], ARGV[1])
+  if ARGV[3] == '1' then
+    redis.call('ZREM', KEYS[4], ARGV[1])
+  end
   local outcome = redis.call('GET', KEYS[2])
   if outcome then
     return answer('settled', raw, 0, outcome)

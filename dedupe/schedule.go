@@ -13,9 +13,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Overdue tells the open requests whose look was due before now, up to limit of each bucket, and changes nothing: it may
-// be asked again. A request leaves the schedule when it settles, or when a Look finds that its record is gone; Postpone
-// puts it off.
+// Overdue tells the requests whose look was due before now, up to limit of each bucket, and changes nothing: it may be
+// asked again. A request leaves the schedule when it settles, or when a Look finds that its record is gone; Postpone
+// puts it off. One that was settled by a proof whose owner had lost the claim stays on it until it is Announced: nobody
+// else may be left who would publish it.
 //
 // Of several workers that ask, one is answered: for the next interval every other one gets nothing.
 func (r *Redis) Overdue(ctx context.Context, limit int, interval time.Duration) ([]string, error) {

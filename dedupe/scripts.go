@@ -107,6 +107,7 @@ func (r *Redis) recordScript(c recordCall) scriptCall {
 		return scriptCall{r.scripts.recordSettle, r.allKeys(q.RequestID), withFingerprints([]any{
 			escape(q.Token), flag(q.Proof), ttl, outcomeTTL, q.Outcome, escape(string(q.Status)), escape(string(q.Code)),
 			escape(q.GatewayRefundID), millis(q.Claim.FirstSeen), q.Claim.Hop, q.Claim.Attempt, paymentDigest(q.Claim.Payment), q.RequestID,
+			r.cfg.MaxLease.Milliseconds(),
 		}, q.Claim.Fingerprints)}
 	case c.wait != nil:
 		q := c.wait
@@ -116,7 +117,7 @@ func (r *Redis) recordScript(c recordCall) scriptCall {
 			escape(q.GatewayRefundID), escape(q.Via), flag(q.Review), ttl, q.RequestID, packMessage(q.Message), millis(q.LookAt),
 		}}
 	case c.look != nil:
-		return scriptCall{r.scripts.recordLook, r.allKeys(*c.look), []any{*c.look, r.cfg.MaxLease.Milliseconds()}}
+		return scriptCall{r.scripts.recordLook, r.allKeys(*c.look), []any{*c.look, r.cfg.MaxLease.Milliseconds(), flag(c.announced)}}
 	default:
 		q := c.release
 		return scriptCall{r.scripts.recordRelease, []string{r.keys.record(q.RequestID)}, []any{escape(q.Token), ttl}}

@@ -123,11 +123,20 @@ var signalScenarios = []scenario{
 		c := p.claims(request("a", "t1", signalled, hop(2)), refund.ClaimGranted)
 		equal(p.t, [2]any{c.Fresh, c.Record.MaybeSent}, [2]any{false, true})
 	}},
-	{"evidence that contradicts itself is never forgotten", func(p play) {
+	{"a contradicted review is taken up by nobody, not even by a signal that looked before it was one", func(p play) {
 		q := request("a", "t1")
 		p.claims(q, refund.ClaimGranted)
 		w := held(q, 1, time.Time{})
 		w.Review, w.Contradicted = true, true
+		p.waited(w)
+		p.claims(request("a", "t2", signalled, hop(1)), refund.ClaimInReview)
+		equal(p.t, p.look().State, refund.SightReview)
+	}},
+	{"evidence that contradicts itself is never forgotten", func(p play) {
+		q := request("a", "t1")
+		p.claims(q, refund.ClaimGranted)
+		w := held(q, 1, time.Time{})
+		w.Contradicted = true
 		p.waited(w)
 		equal(p.t, p.look().Record.Contradicted, true)
 		again := request("a", "t2", signalled, hop(1), p.brief())
@@ -154,8 +163,39 @@ var signalScenarios = []scenario{
 		q = request("c", "t2", copyOf(1, 1, "r/0/1"))
 		p.claims(q, refund.ClaimGranted)
 		p.waited(held(q, 2, longAgo))
+		q = request("c", "t3", copyOf(2, 1, "r/0/2"))
+		p.claims(q, refund.ClaimGranted)
 		p.settles(proven(q, "done"), "done")
 		equal(p.t, p.overdue(), nil)
+	}},
+	{"a success proved by an owner that had lost the claim is overdue until it is announced", func(p play) {
+		p.port = p.bench.open(p.t, Config{MaxLease: p.bench.brief})
+		for _, id := range []string{"a", "b"} {
+			late := request(id, "t1", p.brief())
+			p.claims(late, refund.ClaimGranted)
+			p.lapse()
+			owner := request(id, "t2", p.brief())
+			p.claims(owner, refund.ClaimGranted)
+			w := held(owner, 1, time.Time{})
+			w.Review = true
+			p.waited(w)
+			p.settles(proven(late, "moved"), "moved")
+		}
+		if err := p.Announced(p.t.Context(), "b"); err != nil {
+			p.t.Fatal(err)
+		}
+		equal(p.t, p.look().State, refund.SightSettled) // a look is no announcement
+		p.lapse()
+		equal(p.t, p.overdue(), []string{"a"})
+	}},
+	{"an announcement takes no open request off the schedule", func(p play) {
+		q := request("a", "t1")
+		p.claims(q, refund.ClaimGranted)
+		p.waited(held(q, 1, longAgo))
+		if err := p.Announced(p.t.Context(), "a"); err != nil {
+			p.t.Fatal(err)
+		}
+		equal(p.t, p.overdue(), []string{"a"})
 	}},
 	{"a look crosses a request off the schedule whose record is gone", func(p play) {
 		p.port = p.bench.open(p.t, Config{OutcomeTTL: p.bench.brief / 2, TombstoneTTL: p.bench.brief})

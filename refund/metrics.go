@@ -118,7 +118,7 @@ func (m *Metrics) create() {
 	for _, result := range []string{signalWorked, signalNotOpen, signalNoCommand, signalContradicted, signalRefused} {
 		m.signals.WithLabelValues(result)
 	}
-	for _, call := range []string{"look", "claim", "settle", "wait", "publish"} {
+	for _, call := range []string{"look", "announced", "claim", "settle", "wait", "publish"} {
 		m.retries.WithLabelValues(call)
 	}
 }

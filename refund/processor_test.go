@@ -197,6 +197,13 @@ func (f *flaky) Look(ctx context.Context, requestID string) (refund.Sight, error
 	return sight, err
 }
 
+func (f *flaky) Announced(ctx context.Context, requestID string) error {
+	if err := f.fault(false); err != nil {
+		return err
+	}
+	return f.Memory.Announced(ctx, requestID)
+}
+
 // oneAccount is the whole configuration.
 type oneAccount struct{ only refund.Account }
 
@@ -256,6 +263,7 @@ type claims interface {
 	Wait(context.Context, refund.WaitRequest) (refund.Waited, error)
 	Release(context.Context, refund.ReleaseRequest) error
 	Look(context.Context, string) (refund.Sight, error)
+	Announced(context.Context, string) error
 }
 
 func (b *bundle) processorOn(t *testing.T, acct refund.Account, store claims) *refund.Processor {

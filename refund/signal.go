@@ -59,7 +59,11 @@ func (p *Processor) Signal(ctx context.Context, m Message) (err error) {
 				continue
 			}
 			return p.signalWithoutCommand(ctx, m, s, sight)
-		case SightInvalid, SightAbsent, SightTombstone, SightUnknownVersion:
+		case SightTombstone:
+			if err := p.announced(ctx, s.RequestID); err != nil {
+				return err
+			}
+		case SightInvalid, SightAbsent, SightUnknownVersion:
 		}
 		p.signalled(s, signalNotOpen, "")
 		return nil
@@ -134,17 +138,20 @@ func (p *Processor) told(n schemas.Notification, gateway schemas.Gateway, accoun
 const ownOutcome = time.Minute
 
 // signalSettled compares a notification with a stored outcome, which stands, whatever was told. And it publishes the
-// outcome, because it may be a pass of this very signal that has stored it and died; not for a signal that was made after
-// it, or notifications that are sent again would repeat it without end.
+// outcome, because it may be a pass of this very signal that has stored it and died, or one whose claim had been lost. It
+// does not for a notification that was made after it, or those that are sent again would repeat it without end.
 func (p *Processor) signalSettled(ctx context.Context, m Message, s schemas.Signal, stored []byte) error {
 	out, err := schemas.DecodeOutcome(stored)
 	if err != nil {
 		return fmt.Errorf("signal %s: the stored outcome cannot be read: %w", s.RequestID, err)
 	}
-	if s.OccurredAt.Before(out.OccurredAt.Add(ownOutcome)) {
+	if s.Notification == nil || s.OccurredAt.Before(out.OccurredAt.Add(ownOutcome)) {
 		in := input{msg: m, cmd: schemas.Command{RequestID: s.RequestID}}
 		if err := p.publishStored(ctx, in, stored, schemas.Memo{}); err != nil {
 			return fmt.Errorf("signal %s: %w", s.RequestID, err)
+		}
+		if err := p.announced(ctx, s.RequestID); err != nil {
+			return err
 		}
 	}
 	if s.Notification == nil {
@@ -168,6 +175,17 @@ func (p *Processor) signalSettled(ctx context.Context, m Message, s schemas.Sign
 	}
 	return p.fileSignal(ctx, m, s.RequestID, signalContradicted, fmt.Errorf(
 		"the gateway notifies %s (refund ID %s); the request was settled as %s (%s) before", told.Verdict, told.RefundID, out.Status, out.Code))
+}
+
+// announced tells the store that nobody has to be reminded of a settled request any more.
+func (p *Processor) announced(ctx context.Context, requestID string) error {
+	_, err := untilAvailable(ctx, p, "announced", func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, p.store.Announced(ctx, requestID)
+	})
+	if err != nil {
+		return fmt.Errorf("signal %s: %w", requestID, err)
+	}
+	return nil
 }
 
 // signalOvertaken ends a signal whose request was not claimed: it was settled in the meantime, went to review by too many

@@ -46,7 +46,7 @@ type ClaimRequest struct {
 	// Copy: the message is a retry copy; if the record is gone it is adopted with Attempt, FirstSeen and maybeSent.
 	Copy bool
 	// Signal: the message brings evidence, or a look that is due. A waiting record is granted whatever hop it waits for,
-	// and one in review too. Goes with Copy.
+	// and one in review too, unless its evidence contradicts itself. Goes with Copy.
 	Signal    bool
 	Attempt   int
 	FirstSeen time.Time
@@ -66,7 +66,7 @@ const (
 	ClaimGranted
 	// ClaimBusy: another owner holds the request; RetryIn says for how long at most.
 	ClaimBusy
-	// ClaimPaymentBusy: another request of the payment is at the gateway; RetryIn says for how long at most. Nothing
+	// ClaimPaymentBusy: another claim of the payment holds it; RetryIn says for how long at most. Nothing
 	// is held: neither the request nor the payment.
 	ClaimPaymentBusy
 	// ClaimSettled: Outcome holds the stored terminal outcome, byte for byte.
@@ -144,7 +144,8 @@ type SettleRequest struct {
 	// Outcome is the encoded event that every publication of this request will carry.
 	Outcome []byte
 	// Proof: a verified success. It settles over any unsettled owner and over an absent record. Without it, the
-	// token must own the claim; the lease is not looked at.
+	// token must own the claim; the lease is not looked at. Where the token does not own it, the request stays on the
+	// schedule until it is announced, because the message that the proof came from may be done for long.
 	Proof           bool
 	GatewayRefundID string
 	// Claim is the request the claim was made with; it rebuilds the record where Proof finds none.
@@ -233,4 +234,6 @@ type store interface {
 	Wait(context.Context, WaitRequest) (Waited, error)
 	Release(context.Context, ReleaseRequest) error
 	Look(ctx context.Context, requestID string) (Sight, error)
+	// Announced takes a settled request off the store's schedule: its outcome is published.
+	Announced(ctx context.Context, requestID string) error
 }

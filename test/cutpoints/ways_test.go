@@ -73,6 +73,13 @@ func (c claims) Look(ctx context.Context, requestID string) (refund.Sight, error
 	return asked(ctx, c.process, "look", c.store.Look, requestID)
 }
 
+func (c claims) Announced(ctx context.Context, requestID string) error {
+	_, err := asked(ctx, c.process, "announced", func(ctx context.Context, requestID string) (struct{}, error) {
+		return struct{}{}, c.store.Announced(ctx, requestID)
+	}, requestID)
+	return err
+}
+
 // publisher is the way of a process to the broker.
 type publisher struct{ *process }
 

@@ -180,8 +180,20 @@ func rules() []rule {
 		{
 			"a verified success is dropped because the claim was lost meanwhile",
 			"proof settles over any unsettled owner, and over an absent record",
-			"dedupe/record_settle.lua", "  if not proof and not (f[STATE] == CLAIMED and f[TOKEN] == token) then", "  if not (f[STATE] == CLAIMED and f[TOKEN] == token) then",
+			"dedupe/record_settle.lua", "  if not proof and not own then", "  if not own then",
 			"./dedupe", "^TestEveryStoreConforms$/^miniredis$/^L6",
+		},
+		{
+			"a worker that was overtaken stores its proof and dies: the store says success, and nobody ever tells",
+			"what an owner that had lost its claim has settled stays on the schedule until it is announced",
+			"dedupe/record_settle.lua", "if own then\n", "if true then\n",
+			"./dedupe", "^TestEveryStoreConforms$/^miniredis$/^a_success_proved_by_an_owner_that_had_lost_the_claim_is_overdue",
+		},
+		{
+			"a signal that looked before takes up a review that only a person closes, and leaves it claimed for ever",
+			"a contradicted review is taken up by nobody",
+			"dedupe/record_claim.lua", "if not signal or f[MAYBE] == '2' then", "if not signal then",
+			"./dedupe", "^TestEveryStoreConforms$/^miniredis$/^a_contradicted_review_is_taken_up_by_nobody",
 		},
 		{
 			"a retry-pending that was late lies behind the final, and compaction keeps only it",
@@ -200,6 +212,12 @@ func rules() []rule {
 			"the payment's lease serialises the fleet",
 			"dedupe/payment_acquire.lua", "  if lease_end > now then", "  if false then",
 			"./dedupe", "^TestEveryStoreConforms$/^miniredis$/^a_payment_is_at_the_gateway_once",
+		},
+		{
+			"a claim whose other half is late holds a payment that was taken from it meanwhile, and so does another request",
+			"a payment is not taken from a claim whose lease runs, not even for the same request",
+			"dedupe/memory_payment.go", "		if p.lease > now {", "		if p.lease > now && !own.heldBy(p.token) {",
+			"./dedupe", "^TestAPaymentIsNotTakenFromAClaimWhoseOtherHalfIsStillOnItsWay$",
 		},
 		{
 			"an outcome is published before it is stored, and a crash makes another",
