@@ -87,3 +87,33 @@ func TestASignalLeavesAReviewAloneThatIsContradictedSinceItLooked(t *testing.T) 
 		wantEqual(t, "calls", []string{"refund", "inquire"}, b.gateway.called())
 	})
 }
+
+// The signal has read the stored command. Before it claims, the copy's worker dies, and the command's second sending takes
+// the request over and puts it into review: under its event ID the review is what that one said.
+func TestASignalThatFindsAReviewSaysWhatItWasPutThereWith(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		b.pending(t)
+		b.store.looked = func() {
+			b.store.looked = nil
+			b.store.cut.Store(true)
+			ctx, die := context.WithTimeout(t.Context(), time.Second)
+			defer die()
+			if err := b.Copy(ctx, b.copyMessage(t)); err == nil {
+				t.Error("stored without a store")
+			}
+			b.store.cut.Store(false)
+			pass(2 * lease)
+			b.gateway.inquiries = []answer{{Result: refund.Result{Verdict: refund.Unknown, Review: true}}}
+			b.run(t, b.secondSending(t))
+		}
+		b.gateway.inquiries = []answer{verdict(refund.Unknown)}
+		b.runSignal(t, b.signalMessage(t, schemas.SignalRedrive))
+		told := b.broker.on(refund.Results)
+		if len(told) != 3 {
+			t.Fatalf("outcomes: %v", status(b.outcomes(t)))
+		}
+		sameEvent(t, told[1], told[2])
+	})
+}

@@ -123,7 +123,7 @@ func (p *Processor) pass(ctx context.Context, message *input) (done bool, err er
 		return true, err
 	}
 	if in.signal != nil && c.Status != ClaimGranted {
-		return true, p.signalOvertaken(ctx, in, c)
+		return p.signalOvertaken(ctx, in, c)
 	}
 	switch c.Status {
 	case ClaimGranted:

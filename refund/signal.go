@@ -188,21 +188,24 @@ func (p *Processor) announced(ctx context.Context, requestID string) error {
 	return nil
 }
 
-// signalOvertaken ends a signal whose request was not claimed: it was settled in the meantime, went to review by too many
-// takeovers, or cannot be worked on by this build. Whoever settled it may have been a pass of this very signal.
-func (p *Processor) signalOvertaken(ctx context.Context, in input, c claimed) error {
+// signalOvertaken ends a signal whose request was not claimed: it was settled in the meantime, is in review, or cannot be
+// worked on by this build. Whoever settled it, or put it there, may have been a pass of this very signal. It returns
+// done=false when the request has moved on again.
+func (p *Processor) signalOvertaken(ctx context.Context, in input, c claimed) (done bool, err error) {
 	if c.Status == ClaimInReview {
-		return p.publishReview(ctx, in, c.Record, Result{Detail: detailInReview})
+		return p.asStored(ctx, in, c, func(in input, rec Record) error {
+			return p.publishReview(ctx, in, rec, Result{Detail: detailInReview})
+		})
 	}
 	if c.Status == ClaimSettled {
 		d := decision{result: in.signal.told}
 		if in.signal.told.Verdict == Succeeded {
 			d.status = schemas.Success
 		}
-		return errors.Join(p.contradiction(ctx, in, d, c.Outcome), p.publishStored(ctx, in, c.Outcome, in.memo(c.Record)))
+		return true, errors.Join(p.contradiction(ctx, in, d, c.Outcome), p.publishStored(ctx, in, c.Outcome, in.memo(c.Record)))
 	}
 	p.log.Debug().Str("request_id", in.cmd.RequestID).Uint8("claim", uint8(c.Status)).Msg("the request was overtaken; the signal is done")
-	return nil
+	return true, nil
 }
 
 // signalWithoutCommand ends a signal about a request that is open and whose command the store does not hold: nobody but
