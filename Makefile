@@ -19,7 +19,7 @@ TOOLS_OK  := $(TOOLS)/.built-$(TOOLS_KEY)
 
 .PHONY: help
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## the sandbox: a broker, a store, a gateway and a worker on this machine, nothing installed (ARGS="--serve" stays up)
@@ -82,6 +82,11 @@ build: ## static binaries into bin/, stamped with VERSION
 .PHONY: fuzz
 fuzz: ## each fuzz target for a minute (FUZZTIME=10m for longer)
 	@bash test/fuzz.sh $(if $(filter file,$(origin FUZZTIME)),60s,$(FUZZTIME))
+
+.PHONY: schedules
+schedules: ## 100 000 schedules of crashes, faults and delays, and 300 of the whole stack (ARGS="-schedules 1000000" for more)
+	@go test ./test/schedules -count=1 -v -timeout 4h -schedules 100000 -stacks 300 $(ARGS) | \
+		grep -Ev '^ *(---|===) (RUN|PAUSE|CONT|NAME|PASS)'
 
 .PHONY: clean
 clean: ## remove what was built and fetched

@@ -84,7 +84,7 @@ func arrows() map[string]arrow {
 
 // kits are packages that hold tests, or that only tests import.
 func kits() []string {
-	return []string{"internal/archtest", "internal/cuttest", "internal/realtest", "internal/kafka/kafkatest", "test/cutpoints", "test/e2e", "test/rules", "test/secure"}
+	return []string{"internal/archtest", "internal/cuttest", "internal/realtest", "internal/kafka/kafkatest", "test/cutpoints", "test/e2e", "test/rules", "test/schedules", "test/secure"}
 }
 
 // pkg is what `go list` says about a package.

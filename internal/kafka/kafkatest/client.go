@@ -247,6 +247,35 @@ func (b *Broker) Committed(ctx context.Context, group, topic string) (map[int]in
 	return committed, nil
 }
 
+// Evict makes every member leave the group. The embedded broker starts no session for a member whose join it could not
+// answer, because the connection was gone by then: such a member keeps its partitions for ever. Real brokers time it out.
+func (b *Broker) Evict(ctx context.Context, group string) error {
+	info := b.Cluster.GroupInfo(group)
+	if info == nil || len(info.Members) == 0 {
+		return nil
+	}
+	client, err := b.client()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	request := kmsg.NewLeaveGroupRequest()
+	request.Group = group
+	for _, m := range info.Members {
+		leaving := kmsg.NewLeaveGroupRequestMember()
+		leaving.MemberID = m.MemberID
+		request.Members = append(request.Members, leaving)
+	}
+	answer, err := request.RequestWith(ctx, client)
+	if err == nil {
+		err = kerr.ErrorForCode(answer.ErrorCode)
+	}
+	if err != nil {
+		return fmt.Errorf("evict the members of %s: %w", group, err)
+	}
+	return nil
+}
+
 // AwaitCommitted polls until the group has committed at least the given offset in every partition named.
 func (b *Broker) AwaitCommitted(ctx context.Context, group, topic string, want map[int]int64) error {
 	for {
