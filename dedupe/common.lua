@@ -3,7 +3,8 @@
 -- A record is one string of fields, each followed by '|'. The Go side escapes '|' and '%' in every text field, so a
 -- field never holds a separator and the scripts never unescape. Unsettled records have all 18 fields, and a claimed
 -- one carries behind them the whole packed record that was there before the claim, so that giving the claim back
--- restores it byte for byte. Settled records keep only what a repeat must be told for as long as the tombstone lives.
+-- restores it byte for byte. Settled records keep only what a repeat must be told for as long as the tombstone lives,
+-- in as few bytes as will do: Redis keeps a string of up to 44 in one piece with its object.
 --
 -- All numbers are whole and below 2^53 where exactness matters: times are milliseconds since the epoch, amounts have
 -- at most 15 digits, and a sum of amounts that leaves the exact range is far above any cap it is compared with.
@@ -16,11 +17,27 @@ local VERSION, STATE, FPV, FP, PAY = 1, 2, 3, 4, 5
 -- Fields of an unsettled record.
 local TOKEN, LEASE, HOP, ATTEMPT, MAYBE, TAKEOVERS = 6, 7, 8, 9, 10, 11
 local ACCOUNT, GWKEY, REFUND, FIRST, CODE, DUE, VIA, FIELDS = 12, 13, 14, 15, 16, 17, 18, 18
--- A settled record has status, code, hop, attempt, first seen and the gateway's refund ID behind the first five; only
--- the Go side reads them.
+-- A settled record has behind the first five, as only the Go side reads them: 's' or 'f' for success or failed, the code
+-- where it is not the plain one of a success, and first seen to the base of 36.
 
 local function int(n)
   return string.format('%.0f', n)
+end
+
+local function base36(n)
+  local digits, text = '0123456789abcdefghijklmnopqrstuvwxyz', ''
+  n = tonumber(n)
+  repeat
+    local digit = n % 36
+    text = string.sub(digits, digit + 1, digit + 1) .. text
+    n = (n - digit) / 36
+  until n == 0
+  return text
+end
+
+-- A settled record: status, code and first seen (ms) as it is packed.
+local function pack_settled(f, status, code, first)
+  return table.concat({FORMAT, SETTLED, f[FPV], f[FP], f[PAY], status, code, base36(first)}, '|') .. '|'
 end
 
 -- The server's clock in whole milliseconds.

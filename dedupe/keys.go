@@ -72,8 +72,8 @@ func bucket(id string) uint64 {
 // paymentName is unique over gateways: a gateway's name holds no slash.
 func paymentName(ref refund.PaymentRef) string { return string(ref.Gateway) + "/" + ref.PaymentID }
 
-// digestLength gives a fingerprint 132 bits: short in every record, and beyond finding a second command for.
-const digestLength = 22
+// digestLength gives a fingerprint 96 bits: short in every record, and beyond finding a second command for.
+const digestLength = 16
 
 // paymentDigestLength gives 48 bits. It only tells whether a conflicting command speaks of the record's payment.
 const paymentDigestLength = 8

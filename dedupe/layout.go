@@ -8,8 +8,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// layoutText is what the layout key holds: the layout's version, then bucketCount and bucketHash.
-const layoutText = "1 1024 " + bucketHash
+// layoutText is what the layout key holds: the version of keys and records, then bucketCount and bucketHash.
+const layoutText = "2 1024 " + bucketHash
 
 // ErrLayoutMissing is returned by CheckLayout when Redis was never prepared under this key prefix, or has forgotten it.
 var ErrLayoutMissing = errors.New("redis has no dedupe layout: run `worker init`, or `worker rebuild` if it was flushed")

@@ -111,10 +111,11 @@ func (r *memoryRecord) answer(found string, now int64) recordAnswer {
 	if found == foundConflict {
 		return a
 	}
-	a.record = refund.Record{Hop: r.hop, Attempt: r.attempt, FirstSeen: fromMillis(r.firstSeen), GatewayRefundID: r.refundID}
 	if r.state == memorySettled {
+		a.record = refund.Record{FirstSeen: fromMillis(r.firstSeen)}
 		return a
 	}
+	a.record = refund.Record{Hop: r.hop, Attempt: r.attempt, FirstSeen: fromMillis(r.firstSeen), GatewayRefundID: r.refundID}
 	a.record.MaybeSent, a.record.Contradicted, a.record.Takeovers = r.maybeSent, r.contradicted, r.takeovers
 	a.record.Account, a.record.GatewayKey = r.account, r.gatewayKey
 	a.record.Token, a.record.Code, a.record.Due = r.token, r.code, fromMillis(r.due)
@@ -201,8 +202,7 @@ func (m *Memory) settleRecord(req refund.SettleRequest, now int64) recordAnswer 
 			return recordAnswer{found: foundLost}
 		}
 		old = &memoryRecord{
-			print: digested(req.Claim.Fingerprints)[0], payment: paymentDigest(req.Claim.Payment),
-			hop: req.Claim.Hop, attempt: req.Claim.Attempt, firstSeen: millis(req.Claim.FirstSeen),
+			print: digested(req.Claim.Fingerprints)[0], payment: paymentDigest(req.Claim.Payment), firstSeen: millis(req.Claim.FirstSeen),
 		}
 		if old.firstSeen == 0 {
 			old.firstSeen = now
@@ -219,14 +219,10 @@ func (m *Memory) settleRecord(req refund.SettleRequest, now int64) recordAnswer 
 		return recordAnswer{found: foundLost}
 	}
 	next := memoryRecord{
-		state: memorySettled, print: old.print, payment: old.payment, hop: old.hop, attempt: old.attempt,
-		firstSeen: old.firstSeen, refundID: old.refundID, status: req.Status, code: req.Code,
+		state: memorySettled, print: old.print, payment: old.payment, firstSeen: old.firstSeen, status: req.Status, code: req.Code,
 	}
 	if req.Proof && old.compare(req.Claim.Fingerprints, req.Claim.Payment) != "" {
 		next.print, next.payment = digested(req.Claim.Fingerprints)[0], paymentDigest(req.Claim.Payment)
-	}
-	if req.GatewayRefundID != "" {
-		next.refundID = req.GatewayRefundID
 	}
 	m.outcomes[req.RequestID] = memoryOutcome{value: bytes.Clone(req.Outcome), expires: now + m.cfg.OutcomeTTL.Milliseconds()}
 	m.storeRecord(req.RequestID, next, now)

@@ -14,7 +14,7 @@ import (
 // was there before the claim, if any.
 const (
 	unsettledFields = 18
-	settledFields   = 11
+	settledFields   = 8
 )
 
 // recordFormat is the first field of every record; common.lua calls it FORMAT.
@@ -75,6 +75,52 @@ func (f *fields) int64() int64 {
 	return n
 }
 
+// base36 is a number as the scripts pack the time of a settled record.
+func (f *fields) base36() int64 {
+	n, err := strconv.ParseInt(f.texts[f.next], 36, 64)
+	if err != nil && f.err == nil {
+		f.err = fmt.Errorf("%w: field %d of a record is no number", ErrCorrupt, f.next+1)
+	}
+	f.next++
+	return n
+}
+
+// The packed statuses of a settled record.
+const (
+	packedSuccess = "s"
+	packedFailed  = "f"
+)
+
+func packStatus(s schemas.Status) string {
+	if s == schemas.Success {
+		return packedSuccess
+	}
+	return packedFailed
+}
+
+// packCode leaves out the code that a success has anyway.
+func packCode(s schemas.Status, c schemas.Code) string {
+	if s == schemas.Success && c == schemas.CodeRefunded {
+		return ""
+	}
+	return escape(string(c))
+}
+
+func (f *fields) settled() refund.SettledAs {
+	as := refund.SettledAs{Status: schemas.Failed}
+	switch f.text() {
+	case packedSuccess:
+		as.Status = schemas.Success
+	case packedFailed:
+	default:
+		f.err = fmt.Errorf("%w: field %d of a record is no status", ErrCorrupt, f.next)
+	}
+	if as.Code = schemas.Code(f.text()); as.Code == "" && as.Status == schemas.Success {
+		as.Code = schemas.CodeRefunded
+	}
+	return as
+}
+
 func (f *fields) int() int { return int(f.int64()) }
 
 // readPacked fills an answer with a packed record of the format common.lua writes.
@@ -86,8 +132,8 @@ func (a *recordAnswer) readPacked(raw string) error {
 	f := &fields{texts: texts, next: 4}
 	a.payment = f.text()
 	if texts[1] == stateSettled {
-		a.settled = refund.SettledAs{Status: schemas.Status(f.text()), Code: schemas.Code(f.text())}
-		a.record = refund.Record{Hop: f.int(), Attempt: f.int(), FirstSeen: fromMillis(f.int64()), GatewayRefundID: f.text()}
+		a.settled = f.settled()
+		a.record = refund.Record{FirstSeen: fromMillis(f.base36())}
 		return f.err
 	}
 	if len(texts) != unsettledFields+1 {

@@ -7,7 +7,7 @@
 -- KEYS[4]  the bucket's schedule (record_wait.lua)
 -- ARGV     1 state ('s', 'w' or 'r'), 2 fingerprint version (0: none known), 3 its digest, 4 payment digest, 5 token,
 --          6 hop, 7 attempt, 8 account, 9 gateway key, 10 gateway refund ID, 11 first seen (ms), 12 code, 13 due (ms),
---          14 status, 15 the outcome's bytes, 16 record TTL (ms), 17 outcome TTL (ms, 0: the bytes have expired),
+--          14 status, it and the code of a settled one as they are packed, 15 the outcome's bytes, 16 record TTL (ms), 17 outcome TTL (ms, 0: the bytes have expired),
 --          18 request ID, 19 scheduled for (ms), if it waits
 --
 -- Returns  {what, packed record}
@@ -26,9 +26,7 @@ end
 local restored
 if ARGV[1] == SETTLED then
   -- Over whatever is not settled: its outcome has been published, so no other may be.
-  restored = pack_record({
-    FORMAT, SETTLED, ARGV[2], ARGV[3], ARGV[4], ARGV[14], ARGV[12], ARGV[6], ARGV[7], first, ARGV[10], prev = '',
-  })
+  restored = pack_settled({[FPV] = ARGV[2], [FP] = ARGV[3], [PAY] = ARGV[4]}, ARGV[14], ARGV[12], first)
   if ARGV[17] ~= '0' then
     redis.call('SET', KEYS[2], ARGV[15], 'PX', ARGV[17])
   end

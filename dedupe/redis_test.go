@@ -236,35 +236,6 @@ func TestTheMemoryStoreRunsInVirtualTime(t *testing.T) {
 	})
 }
 
-func TestSizesStayWithinTheirBudget(t *testing.T) {
-	t.Parallel()
-	server := startServer(t)
-	r := openRedis(t, Config{Addresses: []string{server.Addr}})
-	p := play{t: t, port: r}
-	const id = "rf_20261121_000042"
-	q := request(id, "VY3VTQ2LWQ4MZKDYQ7RQZXV3NM")
-	q.Fingerprints = []refund.Fingerprint{{Version: 1, Sum: strings.Repeat("0123456789abcdef", 4)}}
-	q.Payment.PaymentID = "20260101194010800100188000000000001"
-	p.claims(q, refund.ClaimGranted)
-	size := func(key string) int64 {
-		t.Helper()
-		n, err := r.client.MemoryUsage(t.Context(), key, 0).Result()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
-	claimed := size(r.keys.record(id))
-	done := proven(q, strings.Repeat("o", 400))
-	done.GatewayRefundID = "2026010119401080010018800000001"
-	p.settle(done)
-	tombstone, outcome, payment := size(r.keys.record(id)), size(r.keys.outcome(id)), size(r.keys.payment(q.Payment))
-	t.Logf("bytes: claimed %d, tombstone %d, outcome of 400 %d, settled %d, payment %d", claimed, tombstone, outcome, tombstone+outcome, payment)
-	if tombstone > 200 || tombstone+outcome > 800 {
-		t.Fatalf("tombstone %d bytes (at most 200), settled %d (at most 800)", tombstone, tombstone+outcome)
-	}
-}
-
 func TestMetricsCountEveryAnswer(t *testing.T) {
 	t.Parallel()
 	server := miniredis.RunT(t)

@@ -171,14 +171,18 @@ func (r *Redis) restoreScript(m Remembered, now time.Time, record, outcome time.
 		state = "r"
 	}
 	fingerprint, due, code := m.print(), millis(m.Due), m.Code
-	if state == "r" {
-		due, code = 0, schemas.CodeNeedsReview
+	packed := escape(string(code))
+	switch state {
+	case "r":
+		due, packed = 0, string(schemas.CodeNeedsReview)
+	case stateSettled:
+		packed = packCode(m.Status, code)
 	}
 	keys := []string{r.keys.record(m.RequestID), r.keys.outcome(m.RequestID), r.keys.message(m.RequestID), r.keys.schedule(bucket(m.RequestID))}
 	return scriptCall{r.scripts.recordRestore, keys, []any{
 		state, fingerprint.Version, fingerprint.Sum, paymentDigest(m.Payment), escape(m.Token), m.Hop, m.Attempt, escape(m.Account),
-		escape(m.GatewayKey), escape(m.GatewayRefundID), millis(m.firstSeen()), escape(string(code)), due,
-		escape(string(m.Status)), m.Outcome, record.Milliseconds(), outcome.Milliseconds(), m.RequestID, millis(now.Add(restoredLook)),
+		escape(m.GatewayKey), escape(m.GatewayRefundID), millis(m.firstSeen()), packed, due,
+		packStatus(m.Status), m.Outcome, record.Milliseconds(), outcome.Milliseconds(), m.RequestID, millis(now.Add(restoredLook)),
 	}}
 }
 

@@ -86,7 +86,7 @@ func failed(q refund.ClaimRequest, outcome string) refund.SettleRequest {
 func proven(q refund.ClaimRequest, outcome string) refund.SettleRequest {
 	return refund.SettleRequest{
 		RequestID: q.RequestID, Token: q.Token, Status: schemas.Success, Code: schemas.CodeRefunded, Outcome: []byte(outcome),
-		Proof: true, GatewayRefundID: "gw|%7C-1", Claim: q,
+		Proof: true, Claim: q,
 	}
 }
 

@@ -105,9 +105,8 @@ func (r *Redis) recordScript(c recordCall) scriptCall {
 	case c.settle != nil:
 		q := c.settle
 		return scriptCall{r.scripts.recordSettle, r.allKeys(q.RequestID), withFingerprints([]any{
-			escape(q.Token), flag(q.Proof), ttl, outcomeTTL, q.Outcome, escape(string(q.Status)), escape(string(q.Code)),
-			escape(q.GatewayRefundID), millis(q.Claim.FirstSeen), q.Claim.Hop, q.Claim.Attempt, paymentDigest(q.Claim.Payment), q.RequestID,
-			r.cfg.MaxLease.Milliseconds(),
+			escape(q.Token), flag(q.Proof), ttl, outcomeTTL, q.Outcome, packStatus(q.Status), packCode(q.Status, q.Code),
+			millis(q.Claim.FirstSeen), paymentDigest(q.Claim.Payment), q.RequestID, r.cfg.MaxLease.Milliseconds(),
 		}, q.Claim.Fingerprints)}
 	case c.wait != nil:
 		q := c.wait

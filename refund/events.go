@@ -61,7 +61,8 @@ func (p *Processor) asStored(ctx context.Context, in input, c claimed, publish f
 	if err != nil {
 		return true, fmt.Errorf("look at %s: %w", in.cmd.RequestID, err)
 	}
-	if sight.Record.Token != c.Record.Token || sight.Record.Hop != c.Record.Hop {
+	open := sight.State == SightWaiting || sight.State == SightReview
+	if !open || sight.Record.Token != c.Record.Token || sight.Record.Hop != c.Record.Hop {
 		return false, nil
 	}
 	if sight.Message == nil {

@@ -23,7 +23,7 @@ func (p *Processor) settle(ctx context.Context, in input, c claimed, d decision)
 	}
 	req := SettleRequest{
 		RequestID: in.cmd.RequestID, Token: c.request.Token, Status: d.status, Code: d.code, Outcome: value,
-		Proof: d.status == schemas.Success, GatewayRefundID: d.result.RefundID, Claim: c.request,
+		Proof: d.status == schemas.Success, Claim: c.request,
 	}
 	storing, step := p.startStep(ctx, stepSettle)
 	settled, err := untilAvailable(storing, p, "settle", func(ctx context.Context) (Settled, error) { return p.store.Settle(ctx, req) })

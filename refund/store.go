@@ -146,8 +146,7 @@ type SettleRequest struct {
 	// Proof: a verified success. It settles over any unsettled owner and over an absent record. Without it, the
 	// token must own the claim; the lease is not looked at. Where the token does not own it, the request stays on the
 	// schedule until it is announced, because the message that the proof came from may be done for long.
-	Proof           bool
-	GatewayRefundID string
+	Proof bool
 	// Claim is the request the claim was made with; it rebuilds the record where Proof finds none.
 	Claim ClaimRequest
 }
