@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -36,7 +35,10 @@ type setup struct {
 	// notify is where Antom sends its notifications for both of its accounts; a worker listens there if it is told to.
 	notify  string
 	gateway *sandbox.Server
-	keys    sandbox.Keys
+	// gateways is how the two are reached, at the entrance.
+	gateways http.Handler
+	entrance entrance
+	keys     sandbox.Keys
 	// secret is eftPay's, of the one merchant.
 	secret  string
 	workers []*process
@@ -69,15 +71,17 @@ func newSetup(t *testing.T, b backend, mode sandbox.DuplicateMode, rules []sandb
 	gateways := http.NewServeMux()
 	gateways.Handle("/ams/", s.recordSignatures(s.gateway.Antom()))
 	gateways.Handle("/VMP/", s.gateway.EftPay())
-	server := httptest.NewServer(gateways)
+	s.gateways = gateways
+	s.entrance.open(t, gateways)
 	t.Cleanup(func() {
-		server.CloseClientConnections()
-		server.Close()
+		if err := s.entrance.close(); err != nil {
+			t.Errorf("close the gateways' entrance: %v", err)
+		}
 		if err := s.gateway.Close(); err != nil {
 			t.Errorf("close the gateway: %v", err)
 		}
 	})
-	s.config = s.writeConfig(t, server.URL)
+	s.config = s.writeConfig(t, "http://"+s.entrance.addr)
 	if code, out := command(t, nil, "init", "--config", s.config); code != 0 {
 		t.Fatalf("worker init: exit %d\n%s", code, out)
 	}
@@ -191,6 +195,8 @@ func payment(id string) (sandbox.Payment, bool) {
 		p.Async = &sandbox.Async{PlainSuccess: true}
 	case "notified":
 		p.Async = &sandbox.Async{Delay: 300 * time.Millisecond}
+	case "long":
+		p.Async = &sandbox.Async{Delay: 10 * time.Second}
 	}
 	return p, true
 }

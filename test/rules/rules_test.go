@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -66,11 +67,13 @@ func TestEveryRuleThatIsSwitchedOffTurnsItsTestRed(t *testing.T) {
 			t.Parallel()
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-vet=off", "-overlay", r.switchedOff(t), "-run", r.test, r.pkg)
+			cmd := exec.CommandContext(t.Context(), "go", "test", "-v", "-count=1", "-vet=off", "-overlay", r.switchedOff(t), "-run", r.test, r.pkg)
 			cmd.Dir = module(t)
 			out, err := cmd.CombinedOutput()
 			red := failed.FindAllSubmatch(out, -1)
 			switch {
+			case err == nil && bytes.Contains(out, []byte("--- SKIP: ")):
+				t.Skipf("%s needs a part that is not here", r.test)
 			case err == nil:
 				t.Errorf("%s stays green in %s without the rule in %s", r.test, r.pkg, r.file)
 			case len(red) == 0:

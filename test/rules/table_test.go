@@ -184,6 +184,36 @@ func rules() []rule {
 			"./dedupe", "^TestEveryStoreConforms$/^miniredis$/^L6",
 		},
 		{
+			"a replica is promoted with the epoch and without a claim, and what was sent looks like a first send",
+			"an epoch is that of one server, and the claim looks whether it is this one",
+			"dedupe/common.lua", "if server ~= '' and server ~= id then", "if false then",
+			"./dedupe", "^TestAFailoverThatKeepsTheEpochIsNoticed$",
+		},
+		{
+			"Redis was flushed, and what had failed before is sent again, after the producer has replaced it",
+			"without an epoch nothing is claimed, until a refill has begun one",
+			"dedupe/common.lua", "  if not raw then\n    return nil\n  end\n  local id", "  if not raw then\n    return '0', '0'\n  end\n  local id",
+			"./dedupe", "^TestWhereTheReplicationIDIsNotToldTheEpochsPresenceCounts$",
+		},
+		{
+			"Redis was flushed in mid-send, a duplicate finds nothing at eftPay, where the refund does not show yet, and sends",
+			"in a new epoch eftPay is only asked, until everything that can have been sent must show",
+			"refund/pass.go", "if unsure.quarantined || unsure.refused ||", "if unsure.refused ||",
+			"./refund", "^TestAfterAmnesiaAGatewayWithoutPromisesIsOnlyAskedUntilItMustHaveShown$",
+		},
+		{
+			"a refill beside workers loses to a claim that was just made, and the request gets a second outcome",
+			"a published outcome wins over every unsettled state",
+			"dedupe/record_restore.lua", "or f[STATE] == SETTLED) then\n  return {'kept', raw}\nend\nlocal first", "or f[STATE] == SETTLED or f[STATE] == CLAIMED) then\n  return {'kept', raw}\nend\nlocal first",
+			"./dedupe", "^TestEveryStoreConforms$/^miniredis$/^a_final_outcome_wins_over_a_claim",
+		},
+		{
+			"an open request comes back from the results as if nothing had been sent",
+			"open requests and reviews come back as maybe sent",
+			"dedupe/record_restore.lua", "local mark = '1'", "local mark = '0'",
+			"./dedupe", "^TestEveryStoreConforms$/^miniredis$/^an_open_request_comes_back_waiting",
+		},
+		{
 			"a worker that was overtaken stores its proof and dies: the store says success, and nobody ever tells",
 			"what an owner that had lost its claim has settled stays on the schedule until it is announced",
 			"dedupe/record_settle.lua", "if own then\n", "if true then\n",
