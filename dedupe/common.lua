@@ -1,7 +1,7 @@
 -- Helpers in front of every script of this package; the loader joins the two texts.
 --
 -- A record is one string of fields, each followed by '|'. The Go side escapes '|' and '%' in every text field, so a
--- field never holds a separator and the scripts never unescape. Unsettled records have all 18 fields, and a claimed
+-- field never holds a separator and the scripts never unescape. Unsettled records have all 19 fields, and a claimed
 -- one carries behind them the whole packed record that was there before the claim, so that giving the claim back
 -- restores it byte for byte. Settled records keep only what a repeat must be told for as long as the tombstone lives,
 -- in as few bytes as will do: Redis keeps a string of up to 44 in one piece with its object.
@@ -16,7 +16,7 @@ local CLAIMED, WAITING, REVIEW, SETTLED = 'c', 'w', 'r', 's'
 local VERSION, STATE, FPV, FP, PAY = 1, 2, 3, 4, 5
 -- Fields of an unsettled record.
 local TOKEN, LEASE, HOP, ATTEMPT, MAYBE, TAKEOVERS = 6, 7, 8, 9, 10, 11
-local ACCOUNT, GWKEY, REFUND, FIRST, CODE, DUE, VIA, FIELDS = 12, 13, 14, 15, 16, 17, 18, 18
+local ACCOUNT, GWKEY, REFUND, FIRST, CODE, DUE, VIA, SENT, FIELDS = 12, 13, 14, 15, 16, 17, 18, 19, 19
 -- A settled record has behind the first five, as only the Go side reads them: 's' or 'f' for success or failed, the code
 -- where it is not the plain one of a success, and first seen to the base of 36.
 
@@ -97,11 +97,11 @@ local function earlier(a, b)
   return int(a)
 end
 
--- Sets the mark that something may have been sent. It is '0', '1', or '2' for a request whose evidence contradicts
--- itself, and never goes down.
-local function mark_sent(f)
+-- Sets the mark that something may have been sent, and since when (ms, '0': not known, so first seen has to do). The mark
+-- is '0', '1', or '2' for a request whose evidence contradicts itself, and never goes down.
+local function mark_sent(f, since)
   if f[MAYBE] == '0' then
-    f[MAYBE] = '1'
+    f[MAYBE], f[SENT] = '1', since
   end
 end
 

@@ -63,6 +63,23 @@ var recordScenarios = []scenario{
 		again := p.claims(request("a", "t2"), refund.ClaimGranted)
 		equal(p.t, again.Record, c.Record)
 	}},
+	{"since when a request may have been sent is what its owner says, or when an owner's death was found out", func(p play) {
+		q := request("a", "t1")
+		p.claims(q, refund.ClaimGranted)
+		w := waits(q, 1, 1, true)
+		w.SentSince = firstSeen.Add(time.Hour)
+		p.waited(w)
+		c := p.claims(request("a", "t2", copyOf(1, 1, "v"), p.brief()), refund.ClaimGranted)
+		equal(p.t, c.Record.SentSince, firstSeen.Add(time.Hour))
+		p.lapse()
+		equal(p.t, p.claims(request("a", "t3", copyOf(1, 1, "v")), refund.ClaimGranted).Record.SentSince, firstSeen.Add(time.Hour))
+
+		p.claims(request("b", "t1", p.brief()), refund.ClaimGranted)
+		p.lapse()
+		c = p.claims(request("b", "t2"), refund.ClaimGranted)
+		equal(p.t, c.Record.SentSince, c.Now)
+		equal(p.t, p.claims(request("c", "t1", copyOf(2, 1, "v")), refund.ClaimGranted).Record.SentSince, time.Time{}) // not known
+	}},
 	{"a command that outlives six owners goes to review", func(p play) {
 		for i := range maxTakeovers + 1 {
 			c := p.claims(request("a", "t"+strconv.Itoa(i), p.brief()), refund.ClaimGranted)

@@ -118,6 +118,9 @@ func agreed(got, want any) bool { return got == nil || reflect.DeepEqual(got, wa
 // it.
 func timeless(a recordAnswer) recordAnswer {
 	a.now, a.retryIn = time.Time{}, 0
+	if !a.record.SentSince.IsZero() {
+		a.record.SentSince = firstSeen // that it is known does not depend on the clock
+	}
 	if len(a.outcome) == 0 {
 		a.outcome = nil
 	}

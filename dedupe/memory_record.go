@@ -26,6 +26,8 @@ type memoryRecord struct {
 	hop       int
 	attempt   int
 	maybeSent bool
+	// sentSince is since when; 0 where that is not known.
+	sentSince int64
 	// contradicted implies maybeSent.
 	contradicted bool
 	takeovers    int
@@ -119,7 +121,7 @@ func (r *memoryRecord) answer(found string, now int64) recordAnswer {
 	a.record.MaybeSent, a.record.Contradicted, a.record.Takeovers = r.maybeSent, r.contradicted, r.takeovers
 	a.record.Account, a.record.GatewayKey = r.account, r.gatewayKey
 	a.record.Token, a.record.Code, a.record.Due = r.token, r.code, fromMillis(r.due)
-	a.record.Via = r.via
+	a.record.Via, a.record.SentSince = r.via, fromMillis(r.sentSince)
 	a.born = r.beforeClaim == nil
 	a.fresh = a.born && !r.maybeSent
 	return a
@@ -181,6 +183,9 @@ func (m *Memory) claimRecord(req refund.ClaimRequest, now int64) recordAnswer {
 			return answer
 		}
 		next.takeovers, next.maybeSent, next.attempt = old.takeovers+1, true, max(old.attempt+1, req.Attempt)
+		if !old.maybeSent {
+			next.sentSince = now
+		}
 		if next.takeovers > maxTakeovers {
 			next.state, next.lease, next.code, next.due, next.beforeClaim = memoryReview, 0, schemas.CodeNeedsReview, 0, nil
 			m.storeRecord(req.RequestID, next, now)
@@ -256,7 +261,7 @@ func (m *Memory) waitRecord(req refund.WaitRequest, now int64) recordAnswer {
 	}
 	next.lease, next.hop, next.attempt = 0, req.Hop, req.Attempt
 	next.contradicted = old.contradicted || req.Contradicted
-	next.maybeSent = req.MaybeSent || next.contradicted
+	next.maybeSent, next.sentSince = req.MaybeSent || next.contradicted, millis(req.SentSince)
 	next.code, next.due, next.via, next.beforeClaim = req.Code, millis(req.Due), req.Via, nil
 	if req.GatewayRefundID != "" {
 		next.refundID = req.GatewayRefundID

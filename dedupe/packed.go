@@ -13,7 +13,7 @@ import (
 // The numbers of fields in a packed record, as common.lua writes them. An unsettled one is followed by the record that
 // was there before the claim, if any.
 const (
-	unsettledFields = 18
+	unsettledFields = 19
 	settledFields   = 8
 )
 
@@ -148,7 +148,7 @@ func (a *recordAnswer) readPacked(raw string) error {
 	a.record.Account, a.record.GatewayKey, a.record.GatewayRefundID = f.text(), f.text(), f.text()
 	a.record.FirstSeen = fromMillis(f.int64())
 	a.record.Code, a.record.Due = schemas.Code(f.text()), fromMillis(f.int64())
-	a.record.Via = f.text()
+	a.record.Via, a.record.SentSince = f.text(), fromMillis(f.int64())
 	// An adopted record has no past either, but may have been sent.
 	a.born = texts[unsettledFields] == ""
 	a.fresh = a.born && !a.record.MaybeSent

@@ -52,7 +52,7 @@ if not raw then
   return answer('granted', store({
     FORMAT, CLAIMED, ARGV[14], ARGV[15], ARGV[12],
     token, int(now + lease), int(hop), attempt, maybe, '0',
-    ARGV[10], ARGV[11], '', first, '', '0', '', prev = '',
+    ARGV[10], ARGV[11], '', first, '', '0', '', '0', prev = '',
   }))
 end
 
@@ -89,7 +89,7 @@ elseif f[STATE] == WAITING then
   f.prev = raw
   if hop > tonumber(f[HOP]) then
     -- The copy knows more than the record: the store lost later states of it, and a pass may have sent.
-    mark_sent(f)
+    mark_sent(f, '0')
     f[ATTEMPT] = larger(f[ATTEMPT], attempt)
   end
 elseif f[TOKEN] == token then
@@ -106,7 +106,7 @@ else
     return answer('busy', raw, lease_end - now)
   end
   f[TAKEOVERS] = int(tonumber(f[TAKEOVERS]) + 1)
-  mark_sent(f)
+  mark_sent(f, int(now))
   -- The lapsed pass may have reached the gateway, so it counts as an attempt.
   f[ATTEMPT] = larger(int(tonumber(f[ATTEMPT]) + 1), attempt)
   if tonumber(f[TAKEOVERS]) > tonumber(ARGV[13]) then

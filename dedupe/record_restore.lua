@@ -42,7 +42,7 @@ else
   end
   restored = pack_record({
     FORMAT, ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], '0', ARGV[6], ARGV[7], mark, f and f[TAKEOVERS] or '0',
-    ARGV[8], ARGV[9], ARGV[10], first, ARGV[12], ARGV[13], '', prev = '',
+    ARGV[8], ARGV[9], ARGV[10], first, ARGV[12], ARGV[13], '', '0', prev = '',
   })
   if ARGV[1] == WAITING then
     redis.call('ZADD', KEYS[4], ARGV[19], ARGV[18])

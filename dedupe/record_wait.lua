@@ -5,7 +5,8 @@
 -- KEYS[3]  the bucket's schedule: a sorted set of the open request IDs by when they are looked at without their copy
 -- KEYS[#]  the bucket's epoch, the last of all
 -- ARGV     1 token, 2 hop, 3 attempt, 4 maybe sent (0, 1 or 2, see common.lua), 5 code, 6 due (ms), 7 gateway refund ID, 8 via,
---          9 review (1 or 0), 10 record TTL (ms), 11 request ID, 12 the message, 13 scheduled for (ms, 0: never)
+--          9 review (1 or 0), 10 record TTL (ms), 11 request ID, 12 the message, 13 scheduled for (ms, 0: never),
+--          14 maybe sent since (ms, 0: not known)
 --
 -- Returns  {what}
 --   forgot      as in record_claim.lua
@@ -40,7 +41,7 @@ f[LEASE], f[HOP], f[ATTEMPT] = '0', ARGV[2], ARGV[3]
 if f[MAYBE] ~= '2' then
   f[MAYBE] = ARGV[4]
 end
-f[CODE], f[DUE], f[VIA], f.prev = ARGV[5], ARGV[6], ARGV[8], ''
+f[CODE], f[DUE], f[VIA], f[SENT], f.prev = ARGV[5], ARGV[6], ARGV[8], ARGV[14], ''
 if ARGV[7] ~= '' then
   f[REFUND] = ARGV[7]
 end

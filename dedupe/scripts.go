@@ -113,7 +113,7 @@ func (r *Redis) recordScript(c recordCall) scriptCall {
 		key := []string{r.keys.record(q.RequestID), r.keys.message(q.RequestID), r.keys.schedule(bucket(q.RequestID)), r.keys.epoch(bucket(q.RequestID))}
 		return scriptCall{r.scripts.recordWait, key, []any{
 			escape(q.Token), q.Hop, q.Attempt, sentMark(*q), escape(string(q.Code)), millis(q.Due),
-			escape(q.GatewayRefundID), escape(q.Via), flag(q.Review), ttl, q.RequestID, packMessage(q.Message), millis(q.LookAt),
+			escape(q.GatewayRefundID), escape(q.Via), flag(q.Review), ttl, q.RequestID, packMessage(q.Message), millis(q.LookAt), millis(q.SentSince),
 		}}
 	case c.look != nil:
 		return scriptCall{r.scripts.recordLook, r.allKeys(*c.look), []any{*c.look, r.cfg.MaxLease.Milliseconds(), flag(c.announced)}}

@@ -30,7 +30,8 @@ type situation struct {
 	reviewing bool
 	// hop and attempt are the record's, before this pass.
 	hop, attempt int
-	// age is the time since the command was first seen, by the store's clock.
+	// age is the time since the first send that may have arrived before this pass, or where that is not known since the
+	// command was first seen, by the store's clock.
 	age time.Duration
 	// resendWindow is the account's: how long after the first sight a resend is safe; 0 where it never is.
 	resendWindow time.Duration

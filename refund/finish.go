@@ -68,6 +68,9 @@ func (p *Processor) wait(ctx context.Context, in input, c claimed, d decision) (
 
 	rec := c.Record
 	previous := rec.Code
+	if d.maybeSent && !rec.MaybeSent {
+		rec.SentSince = c.Now
+	}
 	rec.Hop, rec.Attempt, rec.MaybeSent, rec.Code = rec.Hop+1, d.attempt, d.maybeSent, d.code
 	rec.Token = c.request.Token
 	rec.Due = time.Time{}
@@ -79,7 +82,7 @@ func (p *Processor) wait(ctx context.Context, in input, c claimed, d decision) (
 	}
 	req := WaitRequest{
 		RequestID: in.cmd.RequestID, Token: c.request.Token, Hop: rec.Hop, Attempt: rec.Attempt, MaybeSent: rec.MaybeSent,
-		Code: rec.Code, Due: rec.Due, GatewayRefundID: rec.GatewayRefundID, Via: in.via(), Review: d.next == nextReview,
+		SentSince: rec.SentSince, Code: rec.Code, Due: rec.Due, GatewayRefundID: rec.GatewayRefundID, Via: in.via(), Review: d.next == nextReview,
 		Contradicted: d.contradicted, Payment: c.request.Payment,
 		Message: in.command(), LookAt: p.cfg.Policy.lookAt(d, rec.Due, time.Now()),
 	}

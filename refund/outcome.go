@@ -49,7 +49,7 @@ func (p *Processor) outcome(in input, rec Record, d decision, hop int) schemas.O
 func (p *Processor) giveUpAt(in input, rec Record) *schemas.Time {
 	switch {
 	case rec.MaybeSent && p.cfg.Policy.Horizon > 0:
-		return schemas.TimePtr(rec.FirstSeen.Add(p.cfg.Policy.Horizon))
+		return schemas.TimePtr(rec.openSince().Add(p.cfg.Policy.Horizon))
 	case !rec.MaybeSent:
 		return in.cmd.Deadline
 	}

@@ -76,7 +76,7 @@ func (p *Processor) granted(ctx context.Context, message *input, acct Account, c
 	}
 	d := decide(situation{
 		gateway: acct.Gateway, maybeSent: rec.MaybeSent, reviewing: rec.inReview(), hop: rec.Hop, attempt: rec.Attempt,
-		age: c.Now.Sub(rec.FirstSeen), resendWindow: acct.ResendWindow, doubt: unsure, evidence: ev,
+		age: rec.openFor(c.Now), resendWindow: acct.ResendWindow, doubt: unsure, evidence: ev,
 	}, p.cfg.Policy)
 	if unsure.doubtful && !ev.sent && !d.maybeSent {
 		c.Record.FirstSeen = unsure.known // no inquiry has let it go, so its copy must carry the doubt on

@@ -13,8 +13,8 @@ import (
 type Policy struct {
 	// Tiers are the delays of the retry topics, ascending, at least one.
 	Tiers []time.Duration
-	// Horizon is how long a request may stay unknown or pending before it goes to review; 0 means for ever. A request
-	// of which nothing was ever sent has no horizon.
+	// Horizon is how long a request may stay unknown or pending, from its first send on, before it goes to review; 0 means
+	// for ever. A request of which nothing was ever sent has no horizon.
 	Horizon time.Duration
 	// LapseAfter is how long after its due time a waiting request is looked at without its retry copy, which is late or
 	// lost. Default of the worker: 10 m.

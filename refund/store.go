@@ -99,6 +99,8 @@ type Record struct {
 	Account, GatewayKey string
 	GatewayRefundID     string
 	FirstSeen           time.Time
+	// SentSince is since when it may have been sent; zero where that is not known, and where it was not.
+	SentSince time.Time
 	// Token is the claim's token while claimed, and the last owner's while waiting or in review.
 	Token string
 	// Code and Due tell why and until when a waiting record waits.
@@ -112,6 +114,22 @@ type Record struct {
 type SettledAs struct {
 	Status schemas.Status
 	Code   schemas.Code
+}
+
+// openFor is how long it has been waited for an answer: not at all before something may have been sent.
+func (r Record) openFor(now time.Time) time.Duration {
+	if !r.MaybeSent {
+		return 0
+	}
+	return now.Sub(r.openSince())
+}
+
+// openSince is from when the horizon counts.
+func (r Record) openSince() time.Time {
+	if r.SentSince.IsZero() {
+		return r.FirstSeen
+	}
+	return r.SentSince
 }
 
 // inReview tells a claimed record that came from a review: a claim keeps what the request waited for.
@@ -167,6 +185,7 @@ type WaitRequest struct {
 	// Hop is the hop of the retry copy that is about to be written: the claimed record's hop + 1.
 	Hop, Attempt    int
 	MaybeSent       bool
+	SentSince       time.Time
 	Contradicted    bool
 	Code            schemas.Code
 	Due             time.Time

@@ -103,8 +103,8 @@ type Limits struct {
 	// Settling is how long a gateway without promised idempotency may take until an inquiry shows what it has carried
 	// out, 1s to 1h. It counts only after Redis has forgotten. Default 60s.
 	Settling time.Duration `yaml:"settling" default:"60s" help:"After Redis forgot: how long eftPay may take until an inquiry shows a refund, 1s to 1h."`
-	// Horizon is the age at which an unknown outcome goes to review, 1m to 720h. Default 24h.
-	Horizon time.Duration `yaml:"horizon" default:"24h" help:"Age at which an unknown outcome goes to review, longer than the longest retry tier, at most 720h."`
+	// Horizon is how long after the first send an unknown outcome goes to review, 1m to 720h. Default 24h.
+	Horizon time.Duration `yaml:"horizon" default:"24h" help:"How long after the first send an unknown outcome goes to review, longer than the longest retry tier, at most 720h."`
 }
 
 // Dedupe says how long Redis remembers.

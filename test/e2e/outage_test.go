@@ -67,7 +67,7 @@ func (e *entrance) shut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.reserved = os.NewFile(uintptr(fd), "reserved port") //nolint:gosec // a descriptor is never negative here
+	e.reserved = os.NewFile(uintptr(fd), "reserved port")
 	addr, err := net.ResolveTCPAddr("tcp4", e.addr)
 	if err != nil {
 		t.Fatal(err)
