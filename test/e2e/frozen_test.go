@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"fmt"
 	"syscall"
 	"testing"
 	"time"
@@ -14,23 +13,18 @@ import (
 // twoLeases is twice limits.lease of the suite's configuration, and some.
 const twoLeases = 31 * time.Second
 
-// slow makes n commands, each gateway's in turn and one for each partition, whose refund calls meet the fault.
+// slow makes n commands that nothing goes wrong with but that their refund calls meet the fault.
 func slow(t *testing.T, n int, fault sandbox.Fault) *mix {
 	t.Helper()
-	m := &mix{endings: make(map[string]ending)}
-	for i := range n {
-		id, minor := fmt.Sprintf("rf-%05d", i), int64(100+i)
-		end := ending{status: schemas.Success, code: schemas.CodeRefunded}
-		if i%2 == 0 {
-			m.command(t, id, "pay-"+id, minor, end)
-		} else {
-			m.eftpay(t, id, minor, end)
+	m := plainly(t, n)
+	for id, end := range m.endings {
+		gateway := schemas.EftPay
+		if end.key == id {
+			gateway = schemas.Antom
 		}
-		gateway := []string{string(schemas.Antom), string(schemas.EftPay)}[i%2]
 		m.rules = append(m.rules, sandbox.Rule{
-			Gateway: gateway, RequestID: m.endings[id].key, Operation: sandbox.Refund, Faults: []sandbox.Fault{fault},
+			Gateway: string(gateway), RequestID: end.key, Operation: sandbox.Refund, Faults: []sandbox.Fault{fault},
 		})
-		m.records[i].Partition = i % partitions
 	}
 	return m
 }
