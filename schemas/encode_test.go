@@ -117,7 +117,7 @@ func TestEncodeOutcomeRefusesWhatBreaksTheContract(t *testing.T) {
 		"a payment ID with a space":         {func(o *Outcome) { o.PaymentID = "a b" }, "/paymentId"},
 		"no amount":                         {func(o *Outcome) { o.Amount.Minor = 0 }, "/amount/value"},
 		"an amount of sixteen digits":       {func(o *Outcome) { o.Amount.Minor = maxMinor + 1 }, "/amount/value"},
-		"an unknown currency":               {func(o *Outcome) { o.Amount.Currency = "XXX" }, "/amount/currency"},
+		"an unknown currency":               {func(o *Outcome) { o.Amount.Currency = "ZZZ" }, "/amount/currency"},
 		"a negative attempt":                {func(o *Outcome) { o.Attempt = -1 }, "/attempt"},
 		"a hop beyond 31 bits":              {func(o *Outcome) { o.Hop = math.MaxInt32 + 1 }, "/hop"},
 		"no origin":                         {func(o *Outcome) { o.Origin = Origin{} }, "/origin/topic"},

@@ -102,7 +102,7 @@ func sizeIf(valid bool, size int) int {
 	return 0
 }
 
-// hex4 reads the \uXXXX that s begins with; -1 when it does not.
+// hex4 reads the escape of \u and four hexadecimal digits that s begins with; -1 when it does not.
 func hex4(s string) rune {
 	if len(s) < 6 || s[0] != '\\' || s[1] != 'u' {
 		return -1

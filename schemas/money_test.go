@@ -40,7 +40,8 @@ func TestWhatIsNoCurrencyOfTheContractIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{
 		"", "HK", "HKDX", "hkd", "Hkd", "344", "ABC", "É$", "HK\x00",
-		"XAU", "XAG", "XDR", "XPT", "XXX", "XTS", "XUA", // no minor unit
+		"XAU", "XAG", "XDR", "XPT", "XTS", "XUA", // no minor unit
+		"XXX",                                           // ISO 4217 for a transaction without a currency
 		"DEM", "LTL", "HRK", "ZWL", "BYR", "VEF", "ANG", // withdrawn
 		"GGP", "IMP", "JEP", // never in ISO 4217
 	} {
