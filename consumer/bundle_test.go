@@ -35,32 +35,47 @@ func (l *safeLog) count(text string) int {
 	return bytes.Count(l.buf.Bytes(), []byte(text))
 }
 
-// recorder is a handler that remembers what it was given; script decides the answer, nil answers nil.
+// recorder is a handler whose works remember what they were given; script decides the answer, nil answers nil. Messages of
+// one key share a lane, and those without a key share one as well.
 type recorder struct {
 	script func(ctx context.Context, m refund.Message) error
 
 	mu   sync.Mutex
 	seen []refund.Message
-	// active counts calls per partition, overlaps how often two ran at once.
-	active   map[int]int
+	// active counts works per lane of a partition, overlaps how often two ran at once. One that goes on after its partition
+	// was revoked does not count: the next owner's begins beside it, and what is done then is kept apart elsewhere.
+	active   map[string]int
 	overlaps int
 }
+
+func (r *recorder) read(m refund.Message) refund.Work {
+	return refund.Work{
+		Lane:   refund.Lane{Key: "key " + string(m.Key)},
+		DoFunc: func(ctx context.Context, _ refund.Permit) error { return r.handle(ctx, m) },
+	}
+}
+
+// executor has room for everything a test does.
+func executor() *Executor { return NewExecutor(nil, Limits{InFlight: 1000}, prometheus.NewRegistry()) }
 
 func (r *recorder) handle(ctx context.Context, m refund.Message) error {
 	r.mu.Lock()
 	r.seen = append(r.seen, m)
 	if r.active == nil {
-		r.active = make(map[int]int)
+		r.active = make(map[string]int)
 	}
-	if r.active[m.Partition]++; r.active[m.Partition] > 1 {
+	lane := strconv.Itoa(m.Partition) + "/" + string(m.Key)
+	if r.active[lane]++; r.active[lane] > 1 {
 		r.overlaps++
 	}
 	r.mu.Unlock()
-	defer func() {
+	leave := sync.OnceFunc(func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.active[m.Partition]--
-	}()
+		r.active[lane]--
+	})
+	defer leave()
+	defer context.AfterFunc(ctx, leave)()
 	if r.script == nil {
 		return nil
 	}
@@ -112,7 +127,7 @@ func (b bundle) config() Config {
 func (b bundle) join(t *testing.T, cfg Config, script func(context.Context, refund.Message) error) *member {
 	t.Helper()
 	m := &member{recorder: &recorder{script: script}, log: new(safeLog)}
-	c, err := New(cfg, b.broker.Config(), m.recorder.handle, zerolog.New(m.log), NewMetrics(prometheus.NewRegistry()))
+	c, err := New(cfg, b.broker.Config(), executor(), m.recorder.read, zerolog.New(m.log), NewMetrics(prometheus.NewRegistry()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,10 +16,13 @@ type Config struct {
 	// delayed partition waits until its refund-due header, and never longer than the delay after it was first seen.
 	Delay func(topic string) time.Duration
 
-	// Drain is how long running handlers may take to finish when the generation ends. Default 2 s. Together with
+	// LowPriority lets the works of other consumers on the same executor go first, down to a share of 5 %.
+	LowPriority bool
+
+	// Drain is how long running works may take to finish when the generation ends. Default 2 s. Together with
 	// HeartbeatInterval it must stay below SessionTimeout.
 	Drain time.Duration
-	// StopTimeout bounds what Run does after its context ended: leaving the group and waiting for detached handlers.
+	// StopTimeout bounds what Run does after its context ended: leaving the group and waiting for detached works.
 	// Default 15 s; not below Drain.
 	StopTimeout time.Duration
 
@@ -42,7 +45,14 @@ type Config struct {
 	// QueueCapacity is how many fetched messages a partition holds in memory. Default 128.
 	QueueCapacity int
 
-	// RetryMin and RetryMax bound the pause before a message whose handler failed is tried again; it doubles from one
+	// Queue and QueueBytes are how many messages of a partition may be read and not done: they wait in their lanes, or are
+	// worked on. Defaults 512 and 4 MiB; one message is always taken.
+	Queue, QueueBytes int
+	// Window is how far a partition is read ahead of its first message that is not done; what is done in it is repeated
+	// after a crash. Default 8192.
+	Window int64
+
+	// RetryMin and RetryMax bound the pause before a message whose work failed is tried again; it doubles from one
 	// to the other. Defaults 100 ms and 5 s.
 	RetryMin, RetryMax time.Duration
 	// WatchInterval is how often the log's ends are asked for: for the lag, for new partitions, and to notice a fetch
@@ -80,6 +90,15 @@ func (c Config) withDefaults() Config {
 	}
 	if c.QueueCapacity == 0 {
 		c.QueueCapacity = 128
+	}
+	if c.Queue == 0 {
+		c.Queue = 512
+	}
+	if c.QueueBytes == 0 {
+		c.QueueBytes = 4 << 20
+	}
+	if c.Window == 0 {
+		c.Window = 8192
 	}
 	return c
 }
@@ -131,6 +150,18 @@ func (c Config) Validate() error {
 	}
 	if c.RetryMax < c.RetryMin {
 		fault("retry max %s must not be below retry min %s", c.RetryMax, c.RetryMin)
+	}
+	for _, n := range []struct {
+		name  string
+		value int64
+	}{
+		{"queue", int64(c.Queue)},
+		{"queue bytes", int64(c.QueueBytes)},
+		{"window", c.Window},
+	} {
+		if n.value < 1 {
+			fault("%s %d: at least 1 is needed", n.name, n.value)
+		}
 	}
 	if c.QueueCapacity < 1 {
 		fault("queue capacity %d: at least 1 is needed", c.QueueCapacity)

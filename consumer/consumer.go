@@ -14,22 +14,21 @@ import (
 	"refundworker/refund"
 )
 
-// Handler handles one message. nil means done: the offset may be committed. An error means not done: the same message
-// is handed over again after a pause, and the partition waits. Messages of one partition come one at a time, in the
-// order of the log; a message may come again after a crash or a rebalance, also while a detached call still runs.
+// Handler reads one message and says what has to be done. It is called in the order of the log, and must not block or do
+// anything yet. The work may be called again after a crash or a rebalance, also while a detached call of it still runs.
 //
-// The context ends with ErrRevoked as its cause when the partition is taken away or the process stops. A handler that
-// waits for something has to give up then; what must not be torn apart belongs on a context of its own.
-type Handler func(ctx context.Context, m refund.Message) error
+// The context of the work ends with ErrRevoked as its cause when the partition is taken away or the process stops. A work
+// that waits for something has to give up then; what must not be torn apart belongs on a context of its own.
+type Handler func(m refund.Message) refund.Work
 
-// ErrRevoked is the cause of a handler's context that ended with its generation.
+// ErrRevoked is the cause of a work's context that ended with its generation.
 var ErrRevoked = errors.New("partition revoked")
 
 // ErrNotReady is wrapped by Ready.
 var ErrNotReady = errors.New("consumer not ready")
 
-// ErrStillRunning is wrapped by Run when handlers had not returned within StopTimeout.
-var ErrStillRunning = errors.New("handlers still running")
+// ErrStillRunning is wrapped by Run when works had not returned within StopTimeout.
+var ErrStillRunning = errors.New("works still running")
 
 // askTimeout bounds one question to the cluster: which topics are there, where do the logs end.
 const askTimeout = 5 * time.Second
@@ -46,18 +45,19 @@ const (
 
 // Consumer is one member of one consumer group.
 type Consumer struct {
-	cfg     Config
-	conn    kafka.Config
-	handler Handler
-	log     zerolog.Logger
-	metrics *Metrics
+	cfg      Config
+	conn     kafka.Config
+	executor *Executor
+	handler  Handler
+	log      zerolog.Logger
+	metrics  *Metrics
 
 	// trouble paces the lines about brokers that are away.
 	trouble pacer
 	// missing paces the alarm about topics that have gone. It has its own pace: the fetches of such a topic are in
 	// trouble too, and would take every turn.
 	missing pacer
-	// background counts what outlives a generation: detached handlers and readers that finish their last fetch.
+	// background counts what outlives a generation: detached works and readers that finish their last fetch.
 	background sync.WaitGroup
 
 	mu    sync.Mutex
@@ -66,28 +66,29 @@ type Consumer struct {
 	counts map[string]int
 }
 
-// New makes a consumer; Run connects it.
-func New(cfg Config, conn kafka.Config, handler Handler, log zerolog.Logger, metrics *Metrics) (*Consumer, error) {
+// New makes a consumer; Run connects it. Its works run on the executor, beside those of others.
+func New(cfg Config, conn kafka.Config, executor *Executor, handler Handler, log zerolog.Logger, metrics *Metrics) (*Consumer, error) {
 	if err := errors.Join(cfg.Validate(), conn.Validate()); err != nil {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
 	metrics.prepare(cfg)
 	return &Consumer{
-		cfg:     cfg,
-		conn:    conn,
-		handler: handler,
-		log:     log.With().Str("group", cfg.GroupID).Logger(),
-		metrics: metrics,
-		trouble: pacer{interval: cfg.ReportInterval},
-		missing: pacer{interval: cfg.ReportInterval},
-		state:   stateStopped,
+		cfg:      cfg,
+		conn:     conn,
+		executor: executor,
+		handler:  handler,
+		log:      log.With().Str("group", cfg.GroupID).Logger(),
+		metrics:  metrics,
+		trouble:  pacer{interval: cfg.ReportInterval},
+		missing:  pacer{interval: cfg.ReportInterval},
+		state:    stateStopped,
 	}, nil
 }
 
 // Run reads until ctx ends, and returns nil after a clean stop: the last offsets are committed, the group is left,
-// and no handler runs any more. It waits for brokers that are away. It returns a *kafka.TopicsError when a topic is
-// missing, and an error that wraps ErrStillRunning when handlers outlast StopTimeout. It must not run twice at a time.
+// and no work runs any more. It waits for brokers that are away. It returns a *kafka.TopicsError when a topic is
+// missing, and an error that wraps ErrStillRunning when works outlast StopTimeout. It must not run twice at a time.
 func (c *Consumer) Run(ctx context.Context) error {
 	defer c.become(stateStopped)
 	transport := c.conn.Transport(c.cfg.Topics...)
@@ -140,7 +141,7 @@ func (c *Consumer) holding() bool {
 	return c.state == stateHolding
 }
 
-// awaitDetached waits for handlers that outlived their generation: what they sent to a gateway is worth an answer.
+// awaitDetached waits for works that outlived their generation: what they sent to a gateway is worth an answer.
 func (c *Consumer) awaitDetached(stop context.Context) error {
 	done := make(chan struct{})
 	go func() {

@@ -280,7 +280,7 @@ func TestAMissingTopicEndsRunWithATopicsError(t *testing.T) {
 	cfg := b.config()
 	cfg.Topics = append(cfg.Topics, b.topic+"-missing")
 	metrics := NewMetrics(prometheus.NewRegistry())
-	c, err := New(cfg, b.broker.Config(), new(recorder).handle, zerolog.Nop(), metrics)
+	c, err := New(cfg, b.broker.Config(), executor(), new(recorder).read, zerolog.Nop(), metrics)
 	if err != nil {
 		t.Fatal(err)
 	}

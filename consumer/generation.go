@@ -4,19 +4,18 @@ import (
 	"context"
 	"iter"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
+
+	"refundworker/refund"
 )
 
 // generation is one assignment of partitions and what works on them.
 type generation struct {
 	id         int32
 	partitions []*partition
-	// running counts handler calls.
-	running atomic.Int64
-	// busy counts fetchers, lanes and the watch.
+	// busy counts fetchers, works and the watch.
 	busy sync.WaitGroup
 }
 
@@ -30,7 +29,7 @@ func (c *Consumer) live(ended, base context.Context, client *kafkago.Client, gen
 	c.background.Add(1)
 	work, cancel := context.WithCancelCause(base)
 	defer cancel(ErrRevoked)
-	// Handlers must hear of the end even while a commit hangs.
+	// Works must hear of the end even while a commit hangs.
 	defer context.AfterFunc(ended, func() { cancel(ErrRevoked) })()
 
 	g := &generation{id: gen.ID}
@@ -58,20 +57,28 @@ func (c *Consumer) start(work context.Context, g *generation, client *kafkago.Cl
 		counts[topic] = len(assigned)
 		c.metrics.assigned.WithLabelValues(topic).Set(float64(len(assigned)))
 		for _, a := range assigned {
-			lane := newSerial(func(ctx context.Context, s slot) {
-				g.running.Add(1)
-				defer g.running.Add(-1)
-				c.handle(ctx, s)
-			})
-			p := newPartition(c, client, topic, a.ID, lane)
+			of := newLanes(c.executor, c.priority(), room{messages: c.cfg.Queue, bytes: c.cfg.QueueBytes})
+			of.doFunc = func(s *slot, permit refund.Permit) error { return c.do(work, s, permit) }
+			of.pauseFunc = c.pause
+			p := newPartition(c, client, topic, a.ID, of)
 			g.partitions = append(g.partitions, p)
-			g.busy.Go(func() { lane.run(work) })
-			g.busy.Go(func() { p.run(work, a.Offset) })
+			g.busy.Go(func() {
+				p.run(work, a.Offset)
+				c.executor.close(of)
+				of.busy.Wait()
+			})
 		}
 	}
 	c.become(stateHolding)
 	c.metrics.generations.WithLabelValues(c.cfg.GroupID).Inc()
 	c.log.Info().Int32("generation", g.id).Any("partitions", counts).Msg("joined the group")
+}
+
+func (c *Consumer) priority() priority {
+	if c.cfg.LowPriority {
+		return low
+	}
+	return high
 }
 
 // commitUntil commits at every interval until the generation ends.
@@ -117,17 +124,20 @@ func (c *Consumer) drain(g *generation, commits *committer) {
 	}
 }
 
-// finish reports a generation that is over. Its handlers may still run: their results concern nobody any more.
+// finish reports a generation that is over. Its works may still run: their results concern nobody any more.
 func (c *Consumer) finish(g *generation, took time.Duration) {
 	c.become(stateJoining)
 	for _, topic := range c.cfg.Topics {
 		c.metrics.assigned.WithLabelValues(topic).Set(0)
 		c.metrics.lag.WithLabelValues(topic).Set(0)
 	}
-	detached := g.running.Load()
+	detached := 0
+	for _, p := range g.partitions {
+		detached += c.executor.running(p.lanes)
+	}
 	c.metrics.detached.WithLabelValues(c.cfg.GroupID).Add(float64(detached))
 	c.metrics.drain.WithLabelValues(c.cfg.GroupID).Observe(took.Seconds())
-	c.log.Info().Int32("generation", g.id).Dur("drain_ms", took).Int64("detached", detached).Msg("generation ended")
+	c.log.Info().Int32("generation", g.id).Dur("drain_ms", took).Int("detached", detached).Msg("generation ended")
 }
 
 // marks yields the watermark of every partition that knows where it begins.

@@ -1,8 +1,12 @@
 package consumer
 
 import (
+	"maps"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"refundworker/refund"
 )
 
 // Results of commits and sides of a lost offset; closed sets, used as metric labels.
@@ -15,6 +19,16 @@ const (
 	sidePastEnd   = "past-end"
 )
 
+// What keeps a partition from being read on; a closed set, used as metric label.
+const (
+	// blockedByMessage: one message is not done, and too many behind it are.
+	blockedByMessage = "slow-message"
+	// blockedByPayment: most of what is in memory waits for one payment, because order goes before fairness.
+	blockedByPayment = "hot-payment"
+	// blockedByQueue: enough is in memory for the permits there are.
+	blockedByQueue = "queue"
+)
+
 // Metrics counts what the consumers of a process do; all of them share one.
 type Metrics struct {
 	assigned, lag                  *prometheus.GaugeVec
@@ -23,7 +37,7 @@ type Metrics struct {
 	fetchErrors, stalls            *prometheus.CounterVec
 	commits                        *prometheus.CounterVec
 	generations, joinErrors        *prometheus.CounterVec
-	detached                       *prometheus.CounterVec
+	detached, blocked              *prometheus.CounterVec
 	drain                          *prometheus.HistogramVec
 }
 
@@ -40,9 +54,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		assigned:    gauge("assigned_partitions", "Partitions this process reads.", "topic"),
 		lag:         gauge("lag_messages", "Messages in the assigned partitions that are not done, as last looked.", "topic"),
 		fetched:     counter("fetched_total", "Messages read.", "topic"),
-		done:        counter("done_total", "Messages whose handler returned without error.", "topic"),
-		retried:     counter("retried_total", "Handler calls that failed and will be repeated.", "topic"),
-		panics:      counter("panics_total", "Handler calls that panicked.", "topic"),
+		done:        counter("done_total", "Messages that were brought to their end.", "topic"),
+		retried:     counter("retried_total", "Works that failed and will be repeated.", "topic"),
+		panics:      counter("panics_total", "Works that panicked.", "topic"),
 		skipped:     counter("skipped_total", "Messages that cannot be commands: control records of transactional producers, tombstones.", "topic", "kind"),
 		outOfRange:  counter("out_of_range_total", "Times the offset to read was not in the log: messages were deleted unread, or the log lost its end.", "topic", "side"),
 		fetchErrors: counter("fetch_errors_total", "Fetches that failed and are repeated.", "topic"),
@@ -50,7 +64,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		commits:     counter("commits_total", "Commits by result; lost is the refused last commit of a generation.", "group", "result"),
 		generations: counter("generations_total", "Generations this process took part in.", "group"),
 		joinErrors:  counter("join_errors_total", "Attempts to join the group that failed.", "group"),
-		detached:    counter("detached_total", "Handlers that were still running when their generation had to end.", "group"),
+		detached:    counter("detached_total", "Works that were still running when their generation had to end.", "group"),
+		blocked:     counter("blocked_seconds_total", "Time in which a partition was not read on, by reason: one message is not done for long, most of what was read waits for one payment, or enough is in memory.", "topic", "reason"),
 		drain: auto.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "refund_worker_consumer_drain_seconds",
 			Help:    "Time from the end of a generation to its last commit.",
@@ -71,6 +86,9 @@ func (m *Metrics) prepare(cfg Config) {
 		m.skipped.WithLabelValues(topic, kindTombstone)
 		m.outOfRange.WithLabelValues(topic, sideTruncated)
 		m.outOfRange.WithLabelValues(topic, sidePastEnd)
+		for _, reason := range []string{blockedByMessage, blockedByPayment, blockedByQueue} {
+			m.blocked.WithLabelValues(topic, reason)
+		}
 	}
 	for _, result := range []string{commitOK, commitRefused, commitLost} {
 		m.commits.WithLabelValues(cfg.GroupID, result)
@@ -79,4 +97,29 @@ func (m *Metrics) prepare(cfg Config) {
 		vec.WithLabelValues(cfg.GroupID)
 	}
 	m.drain.WithLabelValues(cfg.GroupID)
+}
+
+// register makes the executor's metrics: what is on its way and what waits, by account.
+func (e *Executor) register(reg prometheus.Registerer) {
+	auto := promauto.With(reg)
+	gauge := func(name, help string, labels prometheus.Labels, value func() int) {
+		auto.NewGaugeFunc(prometheus.GaugeOpts{Name: "refund_worker_executor_" + name, Help: help, ConstLabels: labels}, func() float64 {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			return float64(value())
+		})
+	}
+	all := maps.Clone(e.accounts)
+	all[refund.AccountID{}] = e.others
+	for id, a := range all {
+		labels := prometheus.Labels{"gateway": string(id.Gateway), "account": id.Name}
+		gauge("permits", "Permits to call the gateway: how many there are.", labels, func() int { return a.limits.InFlight })
+		gauge("permits_held", "Permits to call the gateway that are out.", labels, func() int { return a.held })
+		gauge("works_running", "Messages that are being worked on, those included that only store and publish.", labels, func() int { return a.begun })
+		for p, name := range []string{high: "high", low: "low"} {
+			labels := maps.Clone(labels)
+			labels["priority"] = name
+			gauge("lanes_waiting", "Payments whose next message waits for a permit.", labels, func() int { return a.ready[p].len() })
+		}
+	}
 }

@@ -48,7 +48,7 @@ func TestMessagesDeletedUnderARunningReaderRaiseAnAlarm(t *testing.T) {
 	b.produce(t, 0, "v0")
 	release := make(chan struct{})
 	cfg := b.config()
-	cfg.QueueCapacity = 1
+	cfg.QueueCapacity, cfg.Queue = 1, 1
 	m := b.join(t, cfg, func(context.Context, refund.Message) error { <-release; return nil })
 	until(t, "the handler to begin", func() bool { return len(m.recorder.values()) == 1 })
 	for i := range 20 {
@@ -90,7 +90,7 @@ func TestALogThatLostItsEndIsReadFromItsStartWithAnAlarm(t *testing.T) {
 func TestAnOffsetOutsideTheLogIsReplacedByItsStartAndNeverSilently(t *testing.T) {
 	t.Parallel()
 	b := setup(t, kafkatest.Start(t), 1)
-	c, err := New(b.config(), b.broker.Config(), new(recorder).handle, zerolog.Nop(), NewMetrics(prometheus.NewRegistry()))
+	c, err := New(b.config(), b.broker.Config(), executor(), new(recorder).read, zerolog.Nop(), NewMetrics(prometheus.NewRegistry()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func TestAFetchThatWaitsPastTheEndOfTheLogIsInterrupted(t *testing.T) {
 	t.Parallel()
 	b := setup(t, kafkatest.Start(t), 1)
 	b.produce(t, 0, "v0")
-	c, err := New(b.config(), b.broker.Config(), new(recorder).handle, zerolog.Nop(), NewMetrics(prometheus.NewRegistry()))
+	c, err := New(b.config(), b.broker.Config(), executor(), new(recorder).read, zerolog.Nop(), NewMetrics(prometheus.NewRegistry()))
 	if err != nil {
 		t.Fatal(err)
 	}

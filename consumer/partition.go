@@ -27,7 +27,7 @@ type partition struct {
 	client *kafkago.Client
 	topic  string
 	id     int
-	lane   executor
+	lanes  *lanes
 
 	// mark is nil until the first offset is known. It is replaced only when the log has lost its end.
 	mark atomic.Pointer[watermark]
@@ -40,8 +40,8 @@ type partition struct {
 	since time.Time
 }
 
-func newPartition(c *Consumer, client *kafkago.Client, topic string, id int, lane executor) *partition {
-	return &partition{c: c, client: client, topic: topic, id: id, lane: lane}
+func newPartition(c *Consumer, client *kafkago.Client, topic string, id int, lanes *lanes) *partition {
+	return &partition{c: c, client: client, topic: topic, id: id, lanes: lanes}
 }
 
 // run reads until ctx ends. assigned is the committed offset, or negative when the group has none.
@@ -173,7 +173,7 @@ func (p *partition) read(ctx context.Context, start int64) int64 {
 	}
 }
 
-// pass waits until a message is due and hands it to the lane.
+// pass waits until a message is due and there is room for it, reads it, and puts it into its lane.
 func (p *partition) pass(ctx context.Context, m kafkago.Message) error {
 	p.c.metrics.fetched.WithLabelValues(p.topic).Inc()
 	mark := p.mark.Load()
@@ -192,7 +192,17 @@ func (p *partition) pass(ctx context.Context, m kafkago.Message) error {
 			}
 		}
 	}
-	return p.lane.submit(ctx, slot{message: message, place: mark.add(m.Offset), mark: mark})
+	if err := p.lanes.await(ctx, mark, m.Offset, p.c.cfg.Window, p.blocked); err != nil {
+		return err
+	}
+	p.lanes.executor.submit(p.lanes, &slot{
+		message: message, work: p.c.readMessage(message), size: message.Size(), place: mark.add(m.Offset), mark: mark,
+	})
+	return nil
+}
+
+func (p *partition) blocked(reason string, d time.Duration) {
+	p.c.metrics.blocked.WithLabelValues(p.topic, reason).Add(d.Seconds())
 }
 
 // fetch returns the next message, or context.Canceled when it was interrupted.

@@ -137,6 +137,9 @@ func TestConfigNamesEveryFaultAtOnce(t *testing.T) {
 		"stop timeout":        func(c *Config) { c.StopTimeout = time.Second },
 		"poll without":        func(c *Config) { c.MaxWait = time.Second },
 		"retry max":           func(c *Config) { c.RetryMax = time.Millisecond },
+		"queue -1":            func(c *Config) { c.Queue = -1 },
+		"queue bytes":         func(c *Config) { c.QueueBytes = -1 },
+		"window":              func(c *Config) { c.Window = -1 },
 		"queue capacity":      func(c *Config) { c.QueueCapacity = -1 },
 		"commit interval -1s": func(c *Config) { c.CommitInterval = -time.Second },
 		"max wait 1µs":        func(c *Config) { c.MaxWait = time.Microsecond },
@@ -150,7 +153,7 @@ func TestConfigNamesEveryFaultAtOnce(t *testing.T) {
 	if err := (Config{Drain: -1, QueueCapacity: -1}).Validate(); strings.Count(err.Error(), "\n") < 3 {
 		t.Errorf("validate = %v, want four faults", err)
 	}
-	if _, err := New(good, kafka.Config{}, nil, zerolog.Nop(), NewMetrics(prometheus.NewRegistry())); err == nil {
+	if _, err := New(good, kafka.Config{}, executor(), nil, zerolog.Nop(), NewMetrics(prometheus.NewRegistry())); err == nil {
 		t.Error("New took a connection without brokers")
 	}
 }

@@ -59,18 +59,10 @@ type Account struct {
 	// NotifiedFunc judges a notification that the gateway sent by itself, as if it were the answer to an inquiry: what it
 	// proves about the request, once its signature was verified. nil: the gateway sends none, or none is believed.
 	NotifiedFunc func(schemas.Notification, Request) (Result, error)
-	// AdmitFunc waits until the account's limits let one more pass in, and returns what lets the next one in. It is
-	// asked before the claim, so that no lease runs down in the queue. nil: no limits.
-	AdmitFunc func(context.Context) (done func(), err error)
 }
 
-// admit is AdmitFunc where there is one.
-func (a Account) admit(ctx context.Context) (func(), error) {
-	if a.AdmitFunc == nil {
-		return func() {}, nil
-	}
-	return a.AdmitFunc(ctx)
-}
+// ID names the account.
+func (a Account) ID() AccountID { return AccountID{Gateway: a.Gateway, Name: a.Name} }
 
 // ErrUnknownAccount is returned by an account lookup that finds none, or finds several where the command names none.
 var ErrUnknownAccount = errors.New("unknown account")

@@ -32,7 +32,7 @@ func (c gatewayCall) step() string {
 }
 
 // granted works on a request that this pass owns until its lease ends.
-func (p *Processor) granted(ctx context.Context, message *input, acct Account, c claimed) (done bool, err error) {
+func (p *Processor) granted(ctx context.Context, message *input, acct Account, c claimed, permit Permit) (done bool, err error) {
 	in, rec := *message, c.Record
 	if rec.Account != acct.Name {
 		// The account is frozen at the first claim; the configuration's default may have changed since.
@@ -54,6 +54,7 @@ func (p *Processor) granted(ctx context.Context, message *input, acct Account, c
 	}
 	unsure.refused = code != ""
 	if unsure.refused && !unsure.doubtful {
+		permit.FreeFunc()
 		return p.settle(ctx, in, c, refused)
 	}
 	if acct.KeyFunc(in.cmd.RequestID) != rec.GatewayKey {
@@ -68,6 +69,7 @@ func (p *Processor) granted(ctx context.Context, message *input, acct Account, c
 	}
 
 	ev, err := p.consult(ctx, acct, in, c, unsure)
+	permit.FreeFunc() // storing and publishing take the gateway nothing
 	if err != nil {
 		return true, errors.Join(p.release(ctx, in, c), fmt.Errorf("refund %s: %w", in.cmd.RequestID, err))
 	}

@@ -35,22 +35,6 @@ func New(cfg Config, accounts accounts, store store, publisher publisher, log ze
 // errPanic marks a pass that panicked outside a gateway call; the message is tried again.
 var errPanic = errors.New("panic")
 
-// Command brings a message of a commands topic to its end. It returns nil when the message is done: its outcome,
-// rejection, retry copy or dead letter is acked by all in-sync replicas and the offset may be committed. An error means
-// that it is not done; it must be handed in again.
-//
-// While the store or the broker is away, Command waits for them. When ctx ends before anything was sent to a gateway,
-// it gives its claim back and returns at once; once something was sent, it finishes its calls and stores what it
-// learned, bounded by the gateway timeout and Config.Grace.
-func (p *Processor) Command(ctx context.Context, m Message) error {
-	return p.process(ctx, m, func() (input, error) { return readCommand(m) })
-}
-
-// Copy is Command for messages of retry tiers: copies that a worker wrote, with the state in their headers.
-func (p *Processor) Copy(ctx context.Context, m Message) error {
-	return p.process(ctx, m, func() (input, error) { return readCopy(m) })
-}
-
 // survive is deferred around the handling of a message: a panic is an error of this message, never the worker's end.
 func (p *Processor) survive(m Message, err *error) {
 	if v := recover(); v != nil {
@@ -61,33 +45,27 @@ func (p *Processor) survive(m Message, err *error) {
 	}
 }
 
-func (p *Processor) process(ctx context.Context, m Message, read func() (input, error)) (err error) {
-	ctx, whole := p.startPass(ctx, m, m.Headers)
-	defer func() { whole.end(ctx, err) }()
-	defer p.survive(m, &err)
-
-	in, err := p.safeRead(m, read)
-	in.msg.Headers = p.adopt(ctx, in.msg.Headers)
-	switch {
-	case errors.Is(err, schemas.ErrNewerVersion):
-		p.log.Error().Str("topic", m.Topic).Int64("offset", m.Offset).Str("alarm", "newer-schema").
-			Msg("the command's schema version is newer than this build knows: parked; deploy the newer build")
-		return p.park(ctx, in, "newer-schema")
-	case err != nil:
-		return p.reject(ctx, in, err)
-	}
-	return p.passes(ctx, &in)
-}
-
-// passes repeats until one pass brings the message to its end.
-func (p *Processor) passes(ctx context.Context, in *input) error {
-	passOf(ctx).read(*in)
-	for {
-		done, err := p.pass(ctx, in)
-		if done || err != nil {
+// process does the work of a command or a copy. readErr is what reading it came to.
+func (p *Processor) process(ctx context.Context, in *input, readErr error, permit Permit) (err error) {
+	if readErr == nil {
+		if err := p.permitted(in, permit); err != nil {
 			return err
 		}
 	}
+	ctx, whole := p.startPass(ctx, in.msg, in.msg.Headers)
+	defer func() { whole.end(ctx, err) }()
+	defer p.survive(in.msg, &err)
+
+	in.msg.Headers = p.adopt(ctx, in.msg.Headers)
+	switch {
+	case errors.Is(readErr, schemas.ErrNewerVersion):
+		p.log.Error().Str("topic", in.msg.Topic).Int64("offset", in.msg.Offset).Str("alarm", "newer-schema").
+			Msg("the command's schema version is newer than this build knows: parked; deploy the newer build")
+		return p.park(ctx, *in, "newer-schema")
+	case readErr != nil:
+		return p.reject(ctx, *in, readErr)
+	}
+	return p.pass(ctx, in, permit)
 }
 
 // safeRead turns a panic of a decoder into a refusal of the message: the same bytes would panic again for ever.
@@ -104,30 +82,48 @@ func (p *Processor) safeRead(m Message, read func() (input, error)) (in input, e
 	return read()
 }
 
-// pass claims the request and acts on what the claim found. It returns done=false without an error when the claim was
+// permitted is a *NotYetError where the pass needs another account's permit: the one that is frozen at the first claim is
+// not always the one that the message names.
+func (p *Processor) permitted(in *input, permit Permit) error {
+	acct, err := p.accounts.Account(in.cmd.Gateway, in.accountName())
+	if err != nil || acct.ID() == permit.Account {
+		return nil //nolint:nilerr // the pass parks what names an unknown account
+	}
+	return &NotYetError{RequestID: in.cmd.RequestID, Account: acct.ID()}
+}
+
+// pass makes one pass over the request, in its span.
+func (p *Processor) pass(ctx context.Context, in *input, permit Permit) error {
+	passOf(ctx).read(*in)
+	done, err := p.attempt(ctx, in, permit)
+	if !done && err == nil {
+		return &NotYetError{RequestID: in.cmd.RequestID}
+	}
+	return err
+}
+
+// attempt claims the request and acts on what the claim found. It returns done=false without an error when the claim was
 // lost to another owner and the request has to be looked at again.
-func (p *Processor) pass(ctx context.Context, message *input) (done bool, err error) {
+func (p *Processor) attempt(ctx context.Context, message *input, permit Permit) (done bool, err error) {
 	in := *message
 	acct, err := p.accounts.Account(in.cmd.Gateway, in.accountName())
 	if err != nil {
 		return true, p.parkUnknownAccount(ctx, in, in.accountName(), err)
 	}
-	leave, err := acct.admit(ctx)
-	if err != nil {
-		return true, fmt.Errorf("admit %s: %w", in.cmd.RequestID, err)
-	}
-	defer leave()
 	passOf(ctx).account(acct)
 	c, err := p.claim(ctx, in, acct)
 	if err != nil {
 		return true, err
+	}
+	if c.Status != ClaimGranted {
+		permit.FreeFunc()
 	}
 	if in.signal != nil && c.Status != ClaimGranted {
 		return p.signalOvertaken(ctx, in, c)
 	}
 	switch c.Status {
 	case ClaimGranted:
-		return p.granted(ctx, message, acct, c)
+		return p.granted(ctx, message, acct, c, permit)
 	case ClaimSettled:
 		p.metrics.duplicates.WithLabelValues(duplicateSettled).Inc()
 		return true, p.publishStored(ctx, in, c.Outcome, in.memo(c.Record))
@@ -171,51 +167,47 @@ type claimed struct {
 	started time.Time
 }
 
-// claim asks until the request is granted or answered. Busy claims are waited for in place, so that commands of one
-// partition keep their order; an unreachable store is waited for as well.
+// claim asks for the request, and for its payment. The error is a *NotYetError while somebody else holds one of them; an
+// unreachable store is waited for.
 func (p *Processor) claim(ctx context.Context, in input, acct Account) (_ claimed, err error) {
 	ctx, step := p.startStep(ctx, stepClaim)
 	defer func() { step.end(ctx, err) }()
-	for {
-		started := time.Now()
-		req := ClaimRequest{
-			RequestID:    in.cmd.RequestID,
-			Token:        rand.Text(),
-			Lease:        p.cfg.Lease,
-			Fingerprints: fingerprints(in.cmd),
-			Account:      acct.Name,
-			GatewayKey:   acct.KeyFunc(in.cmd.RequestID),
-			Payment:      in.payment(),
-			Hop:          in.state.Hop,
-			Copy:         in.claimedBefore(),
-			Signal:       in.signal != nil,
-			Attempt:      in.state.Attempt,
-			FirstSeen:    in.firstSeen(started),
-			Via:          in.via(),
-		}
-		if in.state.GatewayKey != "" {
-			req.GatewayKey = in.state.GatewayKey
-		}
-		c, err := untilAvailable(ctx, p, "claim", func(ctx context.Context) (Claim, error) {
-			// A repeat under the same token renews the lease, so the pass's time begins with the call that is answered.
-			started = time.Now()
-			return p.store.Claim(ctx, req)
-		})
-		if err != nil {
-			return claimed{}, fmt.Errorf("claim %s: %w", in.cmd.RequestID, err)
-		}
-		pause, err := p.holdup(ctx, in, c)
-		if err != nil {
-			return claimed{}, fmt.Errorf("claim %s: %w", in.cmd.RequestID, err)
-		}
-		if pause == 0 {
-			return claimed{Claim: c, request: req, started: started}, nil
-		}
-		p.metrics.busy.WithLabelValues(busyLabel(c.Status)).Inc()
-		if err := pauseFor(ctx, pause); err != nil {
-			return claimed{}, fmt.Errorf("wait for %s: %w", in.cmd.RequestID, err)
-		}
+	started := time.Now()
+	req := ClaimRequest{
+		RequestID:    in.cmd.RequestID,
+		Token:        rand.Text(),
+		Lease:        p.cfg.Lease,
+		Fingerprints: fingerprints(in.cmd),
+		Account:      acct.Name,
+		GatewayKey:   acct.KeyFunc(in.cmd.RequestID),
+		Payment:      in.payment(),
+		Hop:          in.state.Hop,
+		Copy:         in.claimedBefore(),
+		Signal:       in.signal != nil,
+		Attempt:      in.state.Attempt,
+		FirstSeen:    in.firstSeen(started),
+		Via:          in.via(),
 	}
+	if in.state.GatewayKey != "" {
+		req.GatewayKey = in.state.GatewayKey
+	}
+	c, err := untilAvailable(ctx, p, "claim", func(ctx context.Context) (Claim, error) {
+		// A repeat under the same token renews the lease, so the pass's time begins with the call that is answered.
+		started = time.Now()
+		return p.store.Claim(ctx, req)
+	})
+	if err != nil {
+		return claimed{}, fmt.Errorf("claim %s: %w", in.cmd.RequestID, err)
+	}
+	pause, err := p.holdup(ctx, in, c)
+	if err != nil {
+		return claimed{}, fmt.Errorf("claim %s: %w", in.cmd.RequestID, err)
+	}
+	if pause > 0 {
+		p.metrics.busy.WithLabelValues(busyLabel(c.Status)).Inc()
+		return claimed{}, &NotYetError{RequestID: in.cmd.RequestID, In: pause}
+	}
+	return claimed{Claim: c, request: req, started: started}, nil
 }
 
 // leastPause is between two claims of a request that is held.

@@ -237,11 +237,13 @@ func setup(t *testing.T) *bundle {
 			Amount: schemas.Money{Minor: 1001, Currency: "HKD"}, Metadata: map[string]string{"orderId": "SO-1"},
 		},
 	}
-	b.store = &flaky{Memory: dedupe.NewMemory(dedupe.Config{
-		KeyPrefix: "refund", MaxLease: lease, OutcomeTTL: 720 * time.Hour, TombstoneTTL: 9600 * time.Hour,
-	})}
+	b.store = &flaky{Memory: emptyStore()}
 	b.Processor = b.processor(t, b.account())
 	return b
+}
+
+func emptyStore() *dedupe.Memory {
+	return dedupe.NewMemory(dedupe.Config{KeyPrefix: "refund", MaxLease: lease, OutcomeTTL: 720 * time.Hour, TombstoneTTL: 9600 * time.Hour})
 }
 
 func (b *bundle) account() refund.Account {

@@ -47,6 +47,15 @@ type Message struct {
 	Time      time.Time
 }
 
+// Size is the bytes of its key, value and headers.
+func (m Message) Size() int {
+	n := len(m.Key) + len(m.Value)
+	for i := range m.Headers {
+		n += len(m.Headers[i].Key) + len(m.Headers[i].Value)
+	}
+	return n
+}
+
 // place is where the message was read.
 func (m Message) place() schemas.Origin {
 	return schemas.Origin{Topic: m.Topic, Partition: m.Partition, Offset: m.Offset}

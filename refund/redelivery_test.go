@@ -473,30 +473,3 @@ func TestAGatewayTextThatFitsNoOutcomeDoesNotStopTheOutcome(t *testing.T) {
 		wantEqual(t, "outcomes", []string{"success REFUNDED 0/1"}, status(b.outcomes(t)))
 	})
 }
-
-func TestAdmissionComesBeforeTheClaim(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		b := setup(t)
-		acct := b.account()
-		admitted, left := 0, 0
-		acct.AdmitFunc = func(context.Context) (func(), error) {
-			if admitted == 1 {
-				return nil, context.Canceled
-			}
-			admitted++
-			return func() { left++ }, nil
-		}
-		claims := 0
-		b.store.claimed = func() { claims++ }
-		b.gateway.refunds = []answer{succeeded()}
-		p := b.processor(t, acct)
-		if err := p.Command(t.Context(), b.message(t)); err != nil {
-			t.Fatal(err)
-		}
-		if err := p.Command(t.Context(), b.message(t)); !errors.Is(err, context.Canceled) {
-			t.Fatalf("Command without admission: %v", err)
-		}
-		wantEqual(t, "admitted, left, claims", []int{1, 1, 1}, []int{admitted, left, claims})
-	})
-}

@@ -27,52 +27,55 @@ var errNoNotifications = errors.New("the account's gateway sends no notification
 // errNoEvidence is the fault of a verified notification that proves nothing about the request.
 var errNoEvidence = errors.New("the notification proves nothing about the request")
 
-// Signal brings a message of the signals topic to its end: a notification that a gateway sent, or an open request that
-// nobody looked at in time. It makes a pass of the open request, by the rules of any message: the request is claimed, what
-// was told is evidence, and what follows is settled or waits. It returns nil when the message is done, else as Command.
-//
-// A signal is never needed: what it brings can be found out by inquiry. So one that is unreadable, unverified, or about a
-// request that is not open changes nothing; it is filed where a person may want to see it.
-func (p *Processor) Signal(ctx context.Context, m Message) (err error) {
+// signalWork is the work of a signal, from one call of its DoFunc to the next.
+type signalWork struct {
+	msg    Message
+	signal schemas.Signal
+	// fault is what reading the signal came to.
+	fault error
+	// begun is the pass that had to wait: it may have sent and lost its claim, and must not forget it.
+	begun *input
+}
+
+// signal does the work of a signal.
+func (p *Processor) signal(ctx context.Context, w *signalWork, permit Permit) (err error) {
+	m, s := w.msg, w.signal
 	defer p.survive(m, &err)
-	s, err := schemas.DecodeSignal(m.Value)
+	if w.begun != nil {
+		return p.signalPass(ctx, w, w.begun, permit)
+	}
+	if w.fault != nil {
+		return p.fileSignal(ctx, m, "", signalRefused, fmt.Errorf("read signal: %w", w.fault))
+	}
+	sight, err := untilAvailable(ctx, p, "look", func(ctx context.Context) (Sight, error) { return p.store.Look(ctx, s.RequestID) })
 	if err != nil {
-		return p.fileSignal(ctx, m, "", signalRefused, fmt.Errorf("read signal: %w", err))
+		return fmt.Errorf("signal %s: %w", s.RequestID, err)
 	}
-	for {
-		sight, err := untilAvailable(ctx, p, "look", func(ctx context.Context) (Sight, error) { return p.store.Look(ctx, s.RequestID) })
-		if err != nil {
-			return fmt.Errorf("signal %s: %w", s.RequestID, err)
+	switch sight.State {
+	case SightSettled:
+		return p.signalSettled(ctx, m, s, sight.Outcome)
+	case SightClaimed, SightWaiting, SightReview:
+		if sight.Message != nil {
+			return p.signalOpen(ctx, w, sight, permit)
 		}
-		switch sight.State {
-		case SightSettled:
-			return p.signalSettled(ctx, m, s, sight.Outcome)
-		case SightClaimed, SightWaiting, SightReview:
-			if sight.Message != nil {
-				return p.signalOpen(ctx, m, s, sight)
-			}
-			if sight.State == SightClaimed && sight.LeaseLeft > 0 {
-				// Its first pass is running; what it will wait with is what a signal works on.
-				if err := pauseFor(ctx, min(sight.LeaseLeft, time.Second)); err != nil {
-					return fmt.Errorf("signal %s: %w", s.RequestID, err)
-				}
-				continue
-			}
-			return p.signalWithoutCommand(ctx, m, s, sight)
-		case SightTombstone:
-			if err := p.announced(ctx, s.RequestID); err != nil {
-				return err
-			}
-		case SightInvalid, SightAbsent, SightUnknownVersion:
+		if sight.State == SightClaimed && sight.LeaseLeft > 0 {
+			// Its first pass is running; what it will wait with is what a signal works on.
+			return &NotYetError{RequestID: s.RequestID, In: min(sight.LeaseLeft, time.Second)}
 		}
-		p.signalled(s, signalNotOpen, "")
-		return nil
+		return p.signalWithoutCommand(ctx, m, s, sight)
+	case SightTombstone:
+		if err := p.announced(ctx, s.RequestID); err != nil {
+			return err
+		}
+	case SightInvalid, SightAbsent, SightUnknownVersion:
 	}
+	p.signalled(s, signalNotOpen, "")
+	return nil
 }
 
 // signalOpen makes a pass of an open request.
-func (p *Processor) signalOpen(ctx context.Context, m Message, s schemas.Signal, sight Sight) (err error) {
-	rec := sight.Record
+func (p *Processor) signalOpen(ctx context.Context, w *signalWork, sight Sight, permit Permit) (err error) {
+	m, s, rec := w.msg, w.signal, sight.Record
 	in := input{msg: *sight.Message, signal: &signal{kind: s.Kind, place: m.place()}, state: schemas.RetryState{
 		Hop: rec.Hop, Attempt: rec.Attempt, FirstSeen: rec.FirstSeen, Origin: sight.Message.place(), MaybeSent: rec.MaybeSent,
 		Account: rec.Account, GatewayKey: rec.GatewayKey,
@@ -99,15 +102,28 @@ func (p *Processor) signalOpen(ctx context.Context, m Message, s schemas.Signal,
 		p.log.Warn().Str("request_id", s.RequestID).Time("due", rec.Due).Int("hop", rec.Hop).Str("alarm", "lapsed").
 			Msg("the promised attempt did not happen in time; its retry copy is late or lost")
 	}
-	// The pass is one of the refund, so it is under its producer's span as well.
-	ctx, whole := p.startPass(ctx, m, in.msg.Headers)
-	defer func() { whole.end(ctx, err) }()
-	defer p.survive(m, &err)
-	in.msg.Headers = p.adopt(ctx, in.msg.Headers)
-	if err := p.passes(ctx, &in); err != nil {
+	return p.signalPass(ctx, w, &in, permit)
+}
+
+// signalPass makes one pass of the refund, so it is under its producer's span as well.
+func (p *Processor) signalPass(ctx context.Context, w *signalWork, in *input, permit Permit) (err error) {
+	w.begun = in
+	defer func() {
+		if _, held := errors.AsType[*NotYetError](err); !held {
+			w.begun = nil
+		}
+	}()
+	if err := p.permitted(in, permit); err != nil {
 		return err
 	}
-	p.signalled(s, signalWorked, "")
+	ctx, whole := p.startPass(ctx, w.msg, in.msg.Headers)
+	defer func() { whole.end(ctx, err) }()
+	defer p.survive(w.msg, &err)
+	in.msg.Headers = p.adopt(ctx, in.msg.Headers)
+	if err := p.pass(ctx, in, permit); err != nil {
+		return err
+	}
+	p.signalled(w.signal, signalWorked, "")
 	return nil
 }
 

@@ -86,12 +86,12 @@ func passOf(ctx context.Context) span {
 	return span{}
 }
 
-// end ends the span. Of an error only its kind is told: its text may be anybody's.
+// end ends the span. Of an error only its kind is told: its text may be anybody's. To wait for somebody is no error.
 func (s span) end(ctx context.Context, err error) {
 	if s.of == nil {
 		return
 	}
-	if err != nil {
+	if _, held := errors.AsType[*NotYetError](err); err != nil && !held {
 		s.of.SetAttributes(semconv.ErrorTypeKey.String(errorType(ctx, err)))
 		s.of.SetStatus(codes.Error, "")
 	}

@@ -91,8 +91,9 @@ type Redis struct {
 
 // Limits bound the work of one process.
 type Limits struct {
-	// InFlight is how many commands are worked on at once, 1 to 65536. Default 256.
-	InFlight int `yaml:"in_flight" default:"256" help:"Most commands worked on at once, 1 to 65536; today at most one per partition is."`
+	// InFlight is how many refunds of one account are at its gateway at once, unless the account says less, 1 to 65536.
+	// Default 256.
+	InFlight int `yaml:"in_flight" default:"256" help:"Most refunds of one account at its gateway at once, from this process, 1 to 65536."`
 	// GatewayTimeout bounds one call of a gateway, 1s to 5m. Default 15s.
 	GatewayTimeout time.Duration `yaml:"gateway_timeout" default:"15s" help:"Bound of one gateway call, 1s to 5m."`
 	// Lease is how long a claim holds off other workers, up to 1h, and longer than two gateway calls and
@@ -164,8 +165,8 @@ type Account struct {
 	Gateway schemas.Gateway `yaml:"gateway" help:"antom or eftpay."`
 	// BaseURL is https, or http to a loopback address; without a trailing slash. eftPay's has a path, such as /VMP.
 	BaseURL string `yaml:"base_url" help:"https address of the gateway without a trailing slash; http only to a loopback address."`
-	// InFlight is how many calls run at once for this account. Default 0, which means limits.in_flight, as does more.
-	InFlight int `yaml:"in_flight" default:"0" help:"Calls at once for this account; 0, or more than limits.in_flight, means limits.in_flight."`
+	// InFlight is how many refunds of this account are at its gateway at once, from this process. Default 0, which means limits.in_flight, as does more.
+	InFlight int `yaml:"in_flight" default:"0" help:"Refunds at once for this account; 0, or more than limits.in_flight, means limits.in_flight."`
 	// Rate is calls per second of this process, up to 100000. Default 0: no limit.
 	Rate float64 `yaml:"rate" default:"0" help:"Calls per second of this process; 0 means no limit."`
 

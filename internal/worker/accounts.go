@@ -7,6 +7,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"refundworker/consumer"
 	"refundworker/gateway"
 	"refundworker/gateway/antom"
 	"refundworker/gateway/eftpay"
@@ -25,13 +26,16 @@ const antomResendWindow = 12 * time.Hour
 // Accounts is every configured account, by gateway and name.
 type Accounts struct {
 	byGateway map[schemas.Gateway]map[string]refund.Account
+	limits    map[refund.AccountID]consumer.Limits
 	// sources are the files of their keys.
 	sources []reload.Source
 }
 
 // NewAccounts builds a client for every account. The error joins every fault and names the account.
 func NewAccounts(cfg config.Config, log zerolog.Logger, metrics *gateway.Metrics) (*Accounts, error) {
-	all := &Accounts{byGateway: make(map[schemas.Gateway]map[string]refund.Account)}
+	all := &Accounts{
+		byGateway: make(map[schemas.Gateway]map[string]refund.Account), limits: make(map[refund.AccountID]consumer.Limits),
+	}
 	var errs []error
 	for i, a := range cfg.Accounts {
 		acct, keys, err := newAccount(cfg, a, log, metrics)
@@ -43,6 +47,7 @@ func NewAccounts(cfg config.Config, log zerolog.Logger, metrics *gateway.Metrics
 			all.byGateway[a.Gateway] = make(map[string]refund.Account)
 		}
 		all.byGateway[a.Gateway][a.Name] = acct
+		all.limits[acct.ID()] = consumer.Limits{InFlight: a.InFlight, Rate: a.Rate}
 		all.sources = append(all.sources, keys...)
 	}
 	return all, errors.Join(errs...)
@@ -50,7 +55,6 @@ func NewAccounts(cfg config.Config, log zerolog.Logger, metrics *gateway.Metrics
 
 // newAccount returns the files of the account's keys beside it.
 func newAccount(cfg config.Config, a config.Account, log zerolog.Logger, metrics *gateway.Metrics) (refund.Account, []reload.Source, error) {
-	limit := gateway.NewLimit(a.InFlight, a.Rate)
 	switch a.Gateway {
 	case schemas.Antom:
 		client, err := antom.New(antomConfig(cfg, a), log, metrics)
@@ -63,7 +67,7 @@ func newAccount(cfg config.Config, a config.Account, log zerolog.Logger, metrics
 		}, append([]config.Secret{a.PrivateKey}, a.AntomPublicKey...)...)
 		return refund.Account{
 			Name: a.Name, Gateway: a.Gateway, Client: client, KeyFunc: antom.Key,
-			ResendWindow: antomResendWindow, AdmitFunc: limit.Admit, NotifiedFunc: client.Notified,
+			ResendWindow: antomResendWindow, NotifiedFunc: client.Notified,
 		}, keys, nil
 	case schemas.EftPay:
 		if a.ResendAfterAbsent {
@@ -78,7 +82,7 @@ func newAccount(cfg config.Config, a config.Account, log zerolog.Logger, metrics
 		}, a.Secret)
 		return refund.Account{
 			Name: a.Name, Gateway: a.Gateway, Client: client, KeyFunc: eftpay.Key,
-			InquireFirst: a.InquireFirst, AdmitFunc: limit.Admit,
+			InquireFirst: a.InquireFirst,
 		}, keys, nil
 	}
 	return refund.Account{}, nil, fmt.Errorf("gateway %q: not known", a.Gateway)

@@ -32,6 +32,8 @@ const (
 	grace = 5 * time.Second
 	// waitInterval is how often a dependency that is away at the start is asked again.
 	waitInterval = 2 * time.Second
+	// leastQueue is how many messages of a partition may be read and not done, however few may be in flight.
+	leastQueue = 256
 	// closeTimeout bounds the closing of connections once no work is left.
 	closeTimeout = 2 * time.Second
 )
@@ -62,7 +64,7 @@ type Worker struct {
 	gate      *gate
 	watchdog  *watchdog
 	keeper    *rebuild.Keeper
-	inFlight  *gateway.Limit
+	executor  *consumer.Executor
 	server    *observe.Server
 	files     *reload.Watcher
 	// reloadInterval is how often files are looked at.
@@ -119,7 +121,7 @@ func New(cfg config.Config, version string, log zerolog.Logger) (*Worker, error)
 		w.keeper.Notice(err)
 	}, log, w.reg)
 	w.watchdog = newWatchdog(w.store, w.producer, w.gate, log, w.reg)
-	w.inFlight = gateway.NewLimit(cfg.Limits.InFlight, 0)
+	w.executor = consumer.NewExecutor(accounts.limits, consumer.Limits{InFlight: cfg.Limits.InFlight}, w.reg)
 	w.server, err = observe.New(observe.Config{Listen: cfg.HTTP.Listen}, w.health, w.reg, log)
 	return w, err
 }
@@ -203,17 +205,19 @@ func (w *Worker) consumers(ctx context.Context) ([]*consumer.Consumer, error) {
 		topics  []string
 		delay   func(string) time.Duration
 		handler consumer.Handler
+		low     bool
 	}{
-		{commands, []string{w.topics.Commands()}, nil, w.gated(w.processor.Command)},
-		{backfill, []string{w.topics.Backfill()}, nil, w.gated(w.processor.Command)},
-		{retry, retries, w.topics.Tier, w.gated(w.processor.Copy)},
-		{signals, []string{w.topics.Signals()}, nil, w.gated(w.processor.Signal)},
+		{commands, []string{w.topics.Commands()}, nil, w.processor.ReadCommand, false},
+		{backfill, []string{w.topics.Backfill()}, nil, w.processor.ReadCommand, true},
+		{retry, retries, w.topics.Tier, w.processor.ReadCopy, false},
+		{signals, []string{w.topics.Signals()}, nil, w.processor.ReadSignal, false},
 	} {
 		made, err := consumer.New(consumer.Config{
 			GroupID: c.group, Topics: c.topics, Delay: c.delay, Drain: w.cfg.Limits.Drain, SessionTimeout: config.SessionTimeout,
 			// A running call may end and be stored; nothing new is begun.
 			StopTimeout: w.cfg.Limits.GatewayTimeout + grace + time.Second,
-		}, w.conn, c.handler, w.log, metrics)
+			LowPriority: c.low, Queue: max(leastQueue, 2*w.cfg.Limits.InFlight),
+		}, w.conn, w.executor, w.gated(c.handler), w.log, metrics)
 		list, errs = append(list, made), append(errs, err)
 	}
 	return list, errors.Join(errs...)
@@ -241,18 +245,18 @@ func (w *Worker) retries(ctx context.Context) ([]string, error) {
 	return topics, nil
 }
 
-// gated keeps messages back while intake is closed, and beyond what may be in flight.
-func (w *Worker) gated(handle consumer.Handler) consumer.Handler {
-	return func(ctx context.Context, m refund.Message) error {
-		leave, err := w.inFlight.Admit(ctx)
-		if err != nil {
-			return err
+// gated keeps works back while intake is closed.
+func (w *Worker) gated(handler consumer.Handler) consumer.Handler {
+	return func(m refund.Message) refund.Work {
+		work := handler(m)
+		do := work.DoFunc
+		work.DoFunc = func(ctx context.Context, permit refund.Permit) error {
+			if err := w.gate.Pass(ctx); err != nil {
+				return err
+			}
+			return do(ctx, permit)
 		}
-		defer leave()
-		if err := w.gate.Pass(ctx); err != nil {
-			return err
-		}
-		return handle(ctx, m)
+		return work
 	}
 }
 

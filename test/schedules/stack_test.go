@@ -123,22 +123,23 @@ func (s *stack) join(b build) {
 	}, b)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.tb.Context()))
 	var running []chan error
+	executor := consumer.NewExecutor(nil, consumer.Limits{InFlight: 16}, prometheus.NewRegistry())
 	for _, c := range []struct {
 		group  string
 		topics []string
 		delay  func(string) time.Duration
 		handle consumer.Handler
 	}{
-		{"refund-worker", []string{s.topics.Commands()}, nil, w.Command},
-		{"refund-worker.retry", s.retries(), s.topics.Tier, w.Copy},
-		{"refund-worker.signals", []string{s.topics.Signals()}, nil, w.Signal},
+		{"refund-worker", []string{s.topics.Commands()}, nil, w.ReadCommand},
+		{"refund-worker.retry", s.retries(), s.topics.Tier, w.ReadCopy},
+		{"refund-worker.signals", []string{s.topics.Signals()}, nil, w.ReadSignal},
 	} {
 		reader, err := consumer.New(consumer.Config{
 			GroupID: c.group, Topics: c.topics, Delay: c.delay, StopTimeout: gatewayTimeout + grace + time.Second,
 			// Hours of virtual time pass, and each question to the broker is real work.
 			MaxWait: 5 * time.Second, HeartbeatInterval: 2 * time.Second, CommitInterval: time.Second, WatchInterval: time.Minute,
 			StallTimeout: time.Minute,
-		}, conn, func(ctx context.Context, msg refund.Message) error { return c.handle(visiting(ctx), msg) },
+		}, conn, executor, visited(c.handle),
 			zerolog.Nop(), consumer.NewMetrics(prometheus.NewRegistry()))
 		if err != nil {
 			s.tb.Fatal(err)
@@ -163,6 +164,16 @@ func (s *stack) join(b build) {
 		}
 	}
 	s.members = append(s.members, m)
+}
+
+// visited lets every work of a handler visit by itself.
+func visited(handle consumer.Handler) consumer.Handler {
+	return func(m refund.Message) refund.Work {
+		work := handle(m)
+		do := work.DoFunc
+		work.DoFunc = func(ctx context.Context, permit refund.Permit) error { return do(visiting(ctx), permit) }
+		return work
+	}
 }
 
 func (s *stack) retries() []string {
