@@ -135,11 +135,14 @@ func runKafka(ctx context.Context, parts Parts, opts KafkaOptions, dir string) (
 
 	java := []string{
 		"-Xms128m", "-Xmx512m",
-		// For a short life on few cores: one collector thread, and no time spent on optimising.
-		"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData",
+		// For few cores: one collector thread.
+		"-XX:+UseSerialGC", "-XX:-UsePerfData",
 		"-Djava.awt.headless=true",
 		"-Dlog4j2.configurationFile=file:" + logging,
 		"-cp", filepath.Join(parts.libs, "*"),
+	}
+	if !opts.Optimised {
+		java = append(java, "-XX:TieredStopAtLevel=1") // for a short life no time is spent on optimising
 	}
 	format := append(slices.Clip(java), "kafka.tools.StorageTool", "format",
 		"--cluster-id", clusterID, "--config", properties, "--standalone")

@@ -2,6 +2,7 @@ package realtest
 
 import (
 	"context"
+	"fmt"
 	"testing"
 )
 
@@ -19,6 +20,8 @@ type KafkaOptions struct {
 	Listeners []Listener
 	// Properties are lines added to server.properties.
 	Properties []string
+	// Optimised lets the JVM spend time on making hot code fast: for benchmarks, not for short lives.
+	Optimised bool
 	// ScramUsers are added to the storage before the start: "SCRAM-SHA-256=[name=alice,password=secret]".
 	ScramUsers []string
 }
@@ -42,14 +45,30 @@ func StartOwnKafka(tb testing.TB, opts KafkaOptions) *Kafka {
 	tb.Helper()
 	parts := Available()
 	require(tb, parts.KafkaMissing)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), kafkaStart)
+	k, err := RunKafka(context.WithoutCancel(tb.Context()), opts)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return k
+}
+
+// RunKafka is [StartOwnKafka] for programs that are no tests. The error is Parts.KafkaMissing where there is none.
+func RunKafka(ctx context.Context, opts KafkaOptions) (*Kafka, error) {
+	parts := Available()
+	if parts.KafkaMissing != nil {
+		return nil, parts.KafkaMissing
+	}
+	ctx, cancel := context.WithTimeout(ctx, kafkaStart)
 	defer cancel()
 	b, err := startKafka(ctx, parts, opts)
 	if err != nil {
-		tb.Fatalf("start Apache Kafka %s: %v", parts.Kafka, err)
+		return nil, fmt.Errorf("start Apache Kafka %s: %w", parts.Kafka, err)
 	}
-	return &Kafka{Addr: b.addr, started: b}
+	return &Kafka{Addr: b.addr, started: b}, nil
 }
+
+// PID is the broker's process.
+func (k *Kafka) PID() int { return k.started.proc.pid }
 
 // Kill ends the broker at once, and its data with it.
 func (k *Kafka) Kill() error { return k.started.proc.kill() }

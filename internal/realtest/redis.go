@@ -56,33 +56,53 @@ type Redis struct {
 // skipped, or fails under [RequireEnv].
 func StartRedis(tb testing.TB, opts RedisOptions) *Redis {
 	tb.Helper()
+	require(tb, Available().RedisMissing)
+	r, err := RunRedis(tb.Context(), tb.TempDir(), opts)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if r.proc != nil {
+			if err := r.Kill(); err != nil {
+				tb.Error(err)
+			}
+		}
+	})
+	return r
+}
+
+// RunRedis is [StartRedis] for programs that are no tests: the server lives in dir until [Redis.Kill], and ends with the
+// process at the latest. The error is Parts.RedisMissing where there is none.
+func RunRedis(ctx context.Context, dir string, opts RedisOptions) (*Redis, error) {
 	parts := Available()
-	require(tb, parts.RedisMissing)
+	if parts.RedisMissing != nil {
+		return nil, parts.RedisMissing
+	}
 	var faults []error
 	for range redisTries {
-		ports, err := freePorts(tb.Context(), 1)
+		ports, err := freePorts(ctx, 1)
 		if err != nil {
-			tb.Fatal(err)
+			return nil, err
 		}
 		r := &Redis{
 			Addr:   loopback(ports[0]),
-			server: parts.redisServer, dir: tb.TempDir(), port: ports[0], args: opts.Args, tls: opts.TLS,
+			server: parts.redisServer, dir: dir, port: ports[0], args: opts.Args, tls: opts.TLS,
 		}
 		if err := r.Start(); err != nil {
 			faults = append(faults, err)
 			continue
 		}
-		tb.Cleanup(func() {
-			if r.proc != nil {
-				if err := r.Kill(); err != nil {
-					tb.Error(err)
-				}
-			}
-		})
-		return r
+		return r, nil
 	}
-	tb.Fatalf("start redis-server %s: %v", parts.Redis, errors.Join(faults...))
-	return nil
+	return nil, fmt.Errorf("start redis-server %s: %w", parts.Redis, errors.Join(faults...))
+}
+
+// PID is the server's process; 0 while it is stopped.
+func (r *Redis) PID() int {
+	if r.proc == nil {
+		return 0
+	}
+	return r.proc.pid
 }
 
 var (
