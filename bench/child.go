@@ -3,6 +3,8 @@ package main
 import (
 	"bufio"
 	"context"
+	_ "embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -87,13 +89,34 @@ func (c *child) stop() error {
 	}
 }
 
+//go:embed profiled.go.txt
+var profiled []byte
+
+// overlay is a build overlay that adds the profiler to the worker; the production binary has none.
+func overlay(root, dir string) (string, error) {
+	source, path := filepath.Join(dir, "profiled.go"), filepath.Join(dir, "overlay.json")
+	text, err := json.Marshal(map[string]map[string]string{"Replace": {filepath.Join(root, "cmd", "worker", "profiled.go"): source}})
+	if err != nil {
+		return "", err
+	}
+	return path, errors.Join(os.WriteFile(source, profiled, 0o600), os.WriteFile(path, text, 0o600))
+}
+
 // build compiles programs into dir.
-func build(ctx context.Context, root, dir string) error {
+func build(ctx context.Context, root, dir string, profile bool) error {
+	worker := []string{"./cmd/worker"}
+	if profile {
+		path, err := overlay(root, dir)
+		if err != nil {
+			return err
+		}
+		worker = []string{"-overlay", path, "./cmd/worker"}
+	}
 	for _, b := range []struct {
 		in   string
 		what []string
 	}{
-		{root, []string{"./cmd/worker"}},
+		{root, worker},
 		{filepath.Join(root, "bench"), []string{"./gateway", "./embedded", "./subject/ceiling", "./subject/loop", "./subject/watermill"}},
 	} {
 		cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-trimpath", "-o", dir + "/"}, b.what...)...) //nolint:gosec // our own code

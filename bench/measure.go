@@ -204,7 +204,7 @@ func (s *stack) alone(ctx context.Context, c testCase, run string, out *outcomes
 		}
 		_, _, last := out.count()
 		if i >= warm {
-			added = append(added, (last.Sub(produced) - c.latency).Seconds()*1000)
+			added = append(added, (last.Sub(produced)-c.latency).Seconds()*1000)
 		}
 	}
 	slices.Sort(added)

@@ -53,7 +53,7 @@ type lanes struct {
 	// messages and bytes count what has not been done yet; longest is the longest lane.
 	messages, bytes int
 	most            room
-	// freed has an element when there may be room again.
+	// freed has an element when there may be room for more than one message again.
 	freed chan struct{}
 }
 
@@ -96,16 +96,13 @@ func (o *lanes) finish(l *lane) bool {
 	if len(l.queue) == 0 {
 		delete(o.lanes, l.key)
 	}
-	o.signal()
-	return len(l.queue) > 0
-}
-
-// signal wakes the fetcher, which looks for room by itself.
-func (o *lanes) signal() {
-	select {
-	case o.freed <- struct{}{}:
-	default:
+	if o.roomy() {
+		select {
+		case o.freed <- struct{}{}:
+		default: // the fetcher has been told, and looks by itself
+		}
 	}
+	return len(l.queue) > 0
 }
 
 // close drops what was not begun: its messages are read again by the partition's next owner.
@@ -119,13 +116,26 @@ func (o *lanes) close() {
 	clear(o.lanes)
 }
 
-// full says why no more may be taken in; "" when there is room.
-func (o *lanes) full() string {
+// slack is which part of the room has to be free before a partition is read on that was full: or every message that is
+// done would wake its fetcher for one more.
+const slack = 8
+
+// full says that no more may be taken in.
+func (o *lanes) full() bool {
 	o.executor.mu.Lock()
 	defer o.executor.mu.Unlock()
-	if o.messages < o.most.messages && o.bytes < o.most.bytes {
-		return ""
-	}
+	return o.messages >= o.most.messages || o.bytes >= o.most.bytes
+}
+
+// roomy says that a partition that was full may be read on.
+func (o *lanes) roomy() bool {
+	return o.messages < o.most.messages-o.most.messages/slack && o.bytes < o.most.bytes-o.most.bytes/slack
+}
+
+// why says what the room is taken by.
+func (o *lanes) why() string {
+	o.executor.mu.Lock()
+	defer o.executor.mu.Unlock()
 	for _, l := range o.lanes {
 		if 2*len(l.queue) > o.messages {
 			return blockedByPayment
@@ -140,10 +150,10 @@ func (o *lanes) await(ctx context.Context, mark *watermark, offset, window int64
 	for {
 		reason := blockedByMessage
 		if done, _ := mark.position(); offset-done < window {
-			reason = o.full()
-		}
-		if reason == "" {
-			return nil
+			if !o.full() {
+				return nil
+			}
+			reason = o.why()
 		}
 		since := time.Now()
 		select {

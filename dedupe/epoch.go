@@ -274,7 +274,7 @@ func (r *Redis) runAll(ctx context.Context, calls []scriptCall) ([][]string, err
 	replies := make([][]string, 0, len(calls))
 	for len(calls) > 0 {
 		n := min(pieceSize, len(calls))
-		some, err := r.run(ctx, calls[:n])
+		some, err := r.batches.do(ctx, calls[:n])
 		if err != nil {
 			return nil, unavailable(err)
 		}

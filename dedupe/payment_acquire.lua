@@ -21,48 +21,50 @@ local token, rid = ARGV[1], ARGV[2]
 local lease, max, minor, original, mode = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[6], tonumber(ARGV[7]), ARGV[8]
 local now = now_ms()
 
-local held = redis.call('HMGET', KEYS[1], ':t', ':e', rid, ':d')
-local kind, entered, holder, _ = parse_entry(held[3])
+local held, sum, others = {}, tonumber(minor), '0'
+local all = redis.call('HGETALL', KEYS[1])
+for i = 1, #all, 2 do
+  local name = all[i]
+  if name == rid or string.sub(name, 1, 1) == ':' then
+    held[name] = all[i + 1]
+  else
+    local _, amount = parse_entry(all[i + 1])
+    sum = sum + tonumber(amount)
+    others = '1'
+  end
+end
+local kind, entered, holder, _ = parse_entry(held[rid])
 if kind == 's' and mode ~= 'known' then
   return {'settled', '0', '0', '0'}
 end
-if held[1] and held[1] ~= token then
-  local lease_end = clamp(held[2], now, max)
+if held[':t'] and held[':t'] ~= token then
+  local lease_end = clamp(held[':e'], now, max)
   if lease_end > now then
-    if int(lease_end) ~= held[2] then
+    if int(lease_end) ~= held[':e'] then
       redis.call('HSET', KEYS[1], ':e', int(lease_end))
     end
     return {'busy', int(lease_end - now), '0', '0'}
   end
 end
-
-local sum, others = tonumber(minor), '0'
-if held[4] and held[4] ~= rid then
+if held[':d'] and held[':d'] ~= rid then
   others = '1'
-end
-local all = redis.call('HGETALL', KEYS[1])
-for i = 1, #all, 2 do
-  if string.sub(all[i], 1, 1) ~= ':' and all[i] ~= rid then
-    local _, amount = parse_entry(all[i + 1])
-    sum = sum + tonumber(amount)
-    others = '1'
-  end
 end
 local exceeded = '0'
 if original > 0 and sum > original then
   exceeded = '1'
 end
 
-if kind == 's' or (kind == 'i' and holder == token) then
-  -- A success stays one; an entry of this very claim is already right.
-elseif kind ~= '' or exceeded == '0' or mode ~= 'command' then
+-- A success stays one, and an entry of this very claim is already right.
+local right = kind == 's' or (kind == 'i' and holder == token)
+if not right and (kind ~= '' or exceeded == '0' or mode ~= 'command') then
   local prior, amount = '', minor
   if kind ~= '' then
     -- The claim may be a rival's, with an amount of its own, and die before it hears so: the entry never shrinks.
     prior, amount = kind .. entered, larger(minor, entered)
   end
-  redis.call('HSET', KEYS[1], rid, 'i' .. amount .. '|' .. token .. '|' .. prior)
+  redis.call('HSET', KEYS[1], rid, 'i' .. amount .. '|' .. token .. '|' .. prior, ':t', token, ':e', int(now + lease))
+else
+  redis.call('HSET', KEYS[1], ':t', token, ':e', int(now + lease))
 end
-redis.call('HSET', KEYS[1], ':t', token, ':e', int(now + lease))
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 return {'acquired', '0', exceeded, others}

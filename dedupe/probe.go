@@ -39,7 +39,7 @@ func (r *Redis) Probe(ctx context.Context) error {
 	for i, bucket := range buckets {
 		calls[i] = scriptCall{r.scripts.probe, r.keys.probe(bucket), []any{probeTTL.Milliseconds()}}
 	}
-	replies, err := r.run(ctx, calls)
+	replies, err := r.batches.do(ctx, calls)
 	for i := 0; err == nil && i < len(replies); i++ {
 		err = readProbe(replies[i])
 	}

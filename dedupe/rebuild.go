@@ -218,7 +218,7 @@ func (b *Rebuild) Progress(ctx context.Context) (map[int]int64, error) {
 
 // Keep renews the lock; it has to be called well within 15 s of the last time. ErrOvertaken when it is lost.
 func (b *Rebuild) Keep(ctx context.Context) error {
-	replies, err := b.r.run(ctx, []scriptCall{{b.r.scripts.lockKeep, []string{b.r.keys.lock()}, []any{b.token, lockTTL.Milliseconds()}}})
+	replies, err := b.r.batches.do(ctx, []scriptCall{{b.r.scripts.lockKeep, []string{b.r.keys.lock()}, []any{b.token, lockTTL.Milliseconds()}}})
 	switch {
 	case err != nil:
 		return fmt.Errorf("keep the refill's lock: %w", unavailable(err))
@@ -255,7 +255,7 @@ func (b *Rebuild) Finish(ctx context.Context) error {
 
 // Close gives the lock back. Buckets that are still marked stay closed until somebody refills them.
 func (b *Rebuild) Close(ctx context.Context) error {
-	if _, err := b.r.run(ctx, []scriptCall{{b.r.scripts.lockKeep, []string{b.r.keys.lock()}, []any{b.token, 0}}}); err != nil {
+	if _, err := b.r.batches.do(ctx, []scriptCall{{b.r.scripts.lockKeep, []string{b.r.keys.lock()}, []any{b.token, 0}}}); err != nil {
 		return fmt.Errorf("give the refill's lock back: %w", unavailable(err))
 	}
 	return nil

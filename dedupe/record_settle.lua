@@ -57,12 +57,16 @@ local settled = pack_settled(f, ARGV[6], ARGV[7], f[FIRST])
 -- The bytes first: a record that says settled must never be without them.
 redis.call('SET', KEYS[2], ARGV[5], 'PX', ARGV[4])
 redis.call('SET', KEYS[1], settled, 'PX', ARGV[3])
-redis.call('DEL', KEYS[3])
-if own then
-  redis.call('ZREM', KEYS[4], ARGV[10])
+if own and f.prev == '' and f[HOP] == '0' then
+  -- Settled in its first pass: it has never waited, so there is no message and no place on the schedule.
 else
-  -- Whoever took the request over may have been done with it, so if this process dies before it has published, nobody
-  -- comes by again. It stays on the schedule until a signal has published it.
-  redis.call('ZADD', KEYS[4], int(now_ms() + tonumber(ARGV[11])), ARGV[10])
+  redis.call('DEL', KEYS[3])
+  if own then
+    redis.call('ZREM', KEYS[4], ARGV[10])
+  else
+    -- Whoever took the request over may have been done with it, so if this process dies before it has published, nobody
+    -- comes by again. It stays on the schedule until a signal has published it.
+    redis.call('ZADD', KEYS[4], int(now_ms() + tonumber(ARGV[11])), ARGV[10])
+  end
 end
 return {'mine', settled, ''}

@@ -37,6 +37,7 @@ type Redis struct {
 	scripts scripts
 	log     zerolog.Logger
 	metrics *Metrics
+	batches batcher
 }
 
 var _ backend = (*Redis)(nil)
@@ -64,9 +65,11 @@ func newRedis(cfg Config, opts *redis.UniversalOptions, log zerolog.Logger, m *M
 	if err != nil {
 		return nil, err
 	}
-	return &Redis{
+	r := &Redis{
 		client: redis.NewUniversalClient(opts), cfg: cfg, keys: keys{prefix: cfg.KeyPrefix}, scripts: loaded, log: log, metrics: m,
-	}, nil
+	}
+	r.batches.sendFunc = r.sendAll
+	return r, nil
 }
 
 // clientOptions leaves every read on the primary: a replica may not know yet who has claimed what.
@@ -200,7 +203,7 @@ func (r *Redis) exchange(ctx context.Context, payment *paymentCall, record *reco
 	if record != nil {
 		calls = append(calls, r.recordScript(*record))
 	}
-	replies, err := r.run(ctx, calls)
+	replies, err := r.batches.do(ctx, calls)
 	if err != nil {
 		return pay, rec, unavailable(err)
 	}
@@ -215,21 +218,6 @@ func (r *Redis) exchange(ctx context.Context, payment *paymentCall, record *reco
 	return pay, rec, err
 }
 
-// run sends the scripts in one pipeline. A server that does not know them yet (new, restarted, promoted, flushed) gets
-// them and is asked once more: the tokens make the repeat harmless.
-func (r *Redis) run(ctx context.Context, calls []scriptCall) ([][]string, error) {
-	replies, err := r.pipeline(ctx, calls)
-	if !redis.HasErrorPrefix(err, "NOSCRIPT") {
-		return replies, err
-	}
-	r.metrics.reloads.Inc()
-	r.log.Info().Msg("redis does not know the scripts; loading them")
-	if err := r.load(ctx); err != nil {
-		return nil, err
-	}
-	return r.pipeline(ctx, calls)
-}
-
 // load gives the scripts to the primaries alone: a replica that is away must not keep them from those.
 func (r *Redis) load(ctx context.Context) error {
 	return r.eachPrimary(ctx, func(ctx context.Context, node *redis.Client) error {
@@ -240,36 +228,6 @@ func (r *Redis) load(ctx context.Context) error {
 		}
 		return nil
 	})
-}
-
-func (r *Redis) pipeline(ctx context.Context, calls []scriptCall) ([][]string, error) {
-	pipe := r.client.Pipeline()
-	commands := make([]*redis.Cmd, 0, len(calls))
-	for _, c := range calls {
-		commands = append(commands, c.script.EvalSha(ctx, pipe, c.keys, c.args...))
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, worst(err, commands)
-	}
-	replies := make([][]string, 0, len(commands))
-	for _, command := range commands {
-		reply, err := command.StringSlice()
-		if err != nil {
-			return nil, fmt.Errorf("%w: script reply: %w", ErrCorrupt, err)
-		}
-		replies = append(replies, reply)
-	}
-	return replies, nil
-}
-
-// worst prefers an error that loading the scripts does not mend.
-func worst(err error, commands []*redis.Cmd) error {
-	for _, command := range commands {
-		if one := command.Err(); one != nil && !redis.HasErrorPrefix(one, "NOSCRIPT") {
-			return one
-		}
-	}
-	return err
 }
 
 func readPayment(reply []string) (paymentAnswer, error) {

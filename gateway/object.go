@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -30,9 +29,11 @@ func ParseObject(text []byte) (Object, error) {
 	if !utf8.Valid(text) {
 		return nil, fmt.Errorf("%w: invalid UTF-8", ErrAmbiguous)
 	}
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber()
-	value, err := parseValue(dec, 0)
+	if !json.Valid(text) {
+		return nil, notValid(text)
+	}
+	r := reader{text: text}
+	value, err := r.value(0)
 	if err != nil {
 		return nil, err
 	}
@@ -40,76 +41,137 @@ func ParseObject(text []byte) (Object, error) {
 	if !ok {
 		return nil, errors.New("not a JSON object")
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%w: text after the end", ErrAmbiguous)
-	}
 	return obj, nil
 }
 
-func parseValue(dec *json.Decoder, depth int) (any, error) {
+// notValid says why a text is not valid JSON: a whole value with something behind it can be understood in two ways.
+func notValid(text []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	var first json.RawMessage
+	if dec.Decode(&first) == nil && len(bytes.TrimSpace(text[dec.InputOffset():])) > 0 {
+		return fmt.Errorf("%w: text after the end", ErrAmbiguous)
+	}
+	return errNotJSON
+}
+
+// reader walks through a text that encoding/json has found valid, so it checks no syntax. The tokens of the standard
+// decoder come to the same and cost several times as much, which every answer of a gateway would pay.
+type reader struct {
+	text []byte
+	at   int
+}
+
+// skip passes white space and the given signs, and returns the byte after them.
+func (r *reader) skip(signs string) byte {
+	for {
+		c := r.text[r.at]
+		if c != ' ' && c != '\n' && c != '\t' && c != '\r' && strings.IndexByte(signs, c) < 0 {
+			return c
+		}
+		r.at++
+	}
+}
+
+func (r *reader) value(depth int) (any, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("JSON is nested deeper than %d", maxDepth)
 	}
-	token, err := dec.Token()
-	if err != nil {
-		return nil, notJSON(err)
+	switch c := r.skip(""); c {
+	case '{':
+		return r.members(depth)
+	case '[':
+		return r.list(depth)
+	case '"':
+		return r.string()
+	case 't', 'f', 'n':
+		return r.word(c), nil
 	}
-	switch token {
-	case json.Delim('{'):
-		return parseMembers(dec, depth)
-	case json.Delim('['):
-		var list []any
-		for dec.More() {
-			value, err := parseValue(dec, depth+1)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, value)
-		}
-		return list, closing(dec)
+	begin := r.at
+	for r.at < len(r.text) && strings.IndexByte("+-.eE0123456789", r.text[r.at]) >= 0 {
+		r.at++
 	}
-	return token, nil
+	return json.Number(r.text[begin:r.at]), nil
 }
 
-func parseMembers(dec *json.Decoder, depth int) (any, error) {
-	obj := make(Object)
-	seen := make(map[string]bool)
-	for dec.More() {
-		token, err := dec.Token()
+// word reads true, false or null, of which c is the first letter.
+func (r *reader) word(c byte) any {
+	switch c {
+	case 't':
+		r.at += len("true")
+		return true
+	case 'f':
+		r.at += len("false")
+		return false
+	}
+	r.at += len("null")
+	return nil
+}
+
+func (r *reader) list(depth int) (any, error) {
+	var list []any
+	r.at++
+	for r.skip(",") != ']' {
+		value, err := r.value(depth + 1)
 		if err != nil {
-			return nil, notJSON(err)
+			return nil, err
 		}
-		name, ok := token.(string)
-		if !ok {
-			return nil, errNotJSON
+		list = append(list, value)
+	}
+	r.at++
+	return list, nil
+}
+
+// members reads an object.
+func (r *reader) members(depth int) (any, error) {
+	obj := make(Object)
+	seen := make(map[string]struct{})
+	r.at++
+	for r.skip(",") != '}' {
+		name, err := r.string()
+		if err != nil {
+			return nil, err
 		}
 		folded := fold(name)
-		if seen[folded] {
+		if _, twice := seen[folded]; twice {
 			return nil, fmt.Errorf("%w: a name is there twice", ErrAmbiguous)
 		}
-		seen[folded] = true
-		if obj[name], err = parseValue(dec, depth+1); err != nil {
+		seen[folded] = struct{}{}
+		r.skip(":")
+		if obj[name], err = r.value(depth + 1); err != nil {
 			return nil, err
 		}
 	}
-	return obj, closing(dec)
+	r.at++
+	return obj, nil
 }
 
-func closing(dec *json.Decoder) error {
-	_, err := dec.Token()
-	return notJSON(err)
-}
-
-func notJSON(err error) error {
-	if err == nil {
-		return nil
+// string reads a string, whose first quote is here.
+func (r *reader) string() (string, error) {
+	begin := r.at
+	escaped := false
+	for r.at++; r.text[r.at] != '"'; r.at++ {
+		if r.text[r.at] == '\\' {
+			escaped = true
+			r.at++
+		}
 	}
-	return errNotJSON
+	r.at++
+	if !escaped {
+		return string(r.text[begin+1 : r.at-1]), nil
+	}
+	var text string
+	if err := json.Unmarshal(r.text[begin:r.at], &text); err != nil {
+		return "", errNotJSON
+	}
+	return text, nil
 }
 
 // fold gives all names that differ in case only one form, in the sense of strings.EqualFold and of readers that match
 // names as encoding/json does: ſign is sign to them, which lower case alone would not show.
 func fold(name string) string {
+	if isASCII(name) {
+		return strings.ToUpper(name) // of all forms of such a letter its capital is the least
+	}
 	return strings.Map(func(r rune) rune {
 		least := r
 		for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
@@ -117,6 +179,15 @@ func fold(name string) string {
 		}
 		return least
 	}, name)
+}
+
+func isASCII(name string) bool {
+	for i := range len(name) {
+		if name[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // Text returns the string under name; "" where it is missing or null. Any other type is an error.

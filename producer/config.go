@@ -27,7 +27,7 @@ const (
 	defaultWriteTimeout = 3 * time.Second
 	defaultAttempts     = 5
 	leastAttempts       = 4
-	defaultLinger       = 2 * time.Millisecond
+	defaultLinger       = 5 * time.Millisecond
 	defaultBatch        = 200
 
 	leastPause = 100 * time.Millisecond

@@ -25,6 +25,7 @@ type Producer struct {
 	// bulk carries small events in shared batches, solo the large ones, compressed, each in a batch of its own: a
 	// refused batch fails all of its events, and an outcome must not fail because of somebody else's dead letter.
 	bulk, solo *kafkago.Writer
+	gather     gatherer
 
 	mu      sync.Mutex
 	closing bool
@@ -38,6 +39,7 @@ func New(cfg Config, conn kafka.Config, topics kafka.Topics, log zerolog.Logger,
 	}
 	cfg = cfg.withDefaults()
 	p := &Producer{topics: topics, log: log, metrics: metrics}
+	p.gather = gatherer{writeFunc: p.write, hold: cfg.Linger}
 	p.transport = conn.Transport(append(topics.Copies(), topics.Results(), topics.Signals())...)
 	p.bulk = cfg.writer(conn, p.transport)
 	p.solo = cfg.writer(conn, p.transport)
@@ -66,7 +68,8 @@ func (c Config) writer(conn kafka.Config, transport *kafkago.Transport) *kafkago
 		ReadTimeout:            c.WriteTimeout,
 		BatchSize:              c.Batch,
 		BatchBytes:             bulkBytes,
-		BatchTimeout:           c.Linger,
+		// What a call brings is together already, but the driver waits for more in any case.
+		BatchTimeout: time.Millisecond,
 	}
 }
 
@@ -94,7 +97,7 @@ func (p *Producer) Publish(ctx context.Context, events ...refund.Event) error {
 	defer p.running.Done()
 
 	start := time.Now()
-	failed := p.write(ctx, messages)
+	failed := p.gather.write(ctx, messages)
 	p.metrics.observe(events, failed, time.Since(start))
 	if len(failed) == 0 {
 		return nil

@@ -12,10 +12,19 @@ import (
 // untilAvailable repeats a store call while the store cannot be asked, until ctx ends. Nothing new is begun meanwhile:
 // the caller sits on its message.
 func untilAvailable[T any](ctx context.Context, p *Processor, what string, call func(context.Context) (T, error)) (T, error) {
+	answer, err := call(ctx)
+	if err == nil || !errors.Is(err, ErrStoreUnavailable) {
+		return answer, err // waiting does not mend a record that cannot be read
+	}
 	return backoff.Retry(ctx, func() (T, error) {
+		if err != nil { // the first call's
+			first := err
+			err = nil
+			return answer, first
+		}
 		answer, err := call(ctx)
 		if err != nil && !errors.Is(err, ErrStoreUnavailable) {
-			return answer, backoff.Permanent(err) // waiting does not mend a record that cannot be read
+			return answer, backoff.Permanent(err)
 		}
 		return answer, err
 	}, p.patience(what)...)
@@ -25,9 +34,17 @@ func untilAvailable[T any](ctx context.Context, p *Processor, what string, call 
 func (p *Processor) publish(ctx context.Context, in input, events ...Event) error {
 	ctx, step := p.startStep(ctx, stepPublish)
 	p.carry(ctx, in, events)
-	_, err := backoff.Retry(ctx, func() (struct{}, error) {
-		return struct{}{}, p.publisher.Publish(ctx, events...)
-	}, p.patience("publish")...)
+	err := p.publisher.Publish(ctx, events...)
+	if err != nil {
+		first := true
+		_, err = backoff.Retry(ctx, func() (struct{}, error) {
+			if first {
+				first = false
+				return struct{}{}, err
+			}
+			return struct{}{}, p.publisher.Publish(ctx, events...)
+		}, p.patience("publish")...)
+	}
 	step.end(ctx, err)
 	if err != nil {
 		return fmt.Errorf("publish: %w", err)
