@@ -39,14 +39,14 @@ type Config struct {
 	// CommitInterval is how often done offsets are committed: what a crash repeats is what was done since. Default
 	// 150 ms.
 	CommitInterval time.Duration
-	// MaxWait is how long a fetch waits at the broker for the first message. Default 250 ms. 1 s to 2 s is refused: the
+	// MaxWait is how long a fetch waits at the broker for the first message, and a stop for a fetch. Default 800 ms. 1 s to 2 s is refused: the
 	// driver asks for MaxWait less one second then, and polls without waiting.
 	MaxWait time.Duration
 	// QueueCapacity is how many fetched messages a partition holds in memory. Default 128.
 	QueueCapacity int
 
-	// Queue and QueueBytes are how many messages of a partition may be read and not done: they wait in their lanes, or are
-	// worked on. Defaults 512 and 4 MiB; one message is always taken.
+	// Queue and QueueBytes are how many messages may be read and not done: they wait in their lanes, or are worked on. The
+	// assigned partitions share them, and each may have 64 messages and 512 KiB in any case. Defaults 1024 and 16 MiB.
 	Queue, QueueBytes int
 	// Window is how far a partition is read ahead of its first message that is not done; what is done in it is repeated
 	// after a crash. Default 8192.
@@ -77,7 +77,7 @@ func (c Config) withDefaults() Config {
 		{&c.RebalanceTimeout, 30 * time.Second},
 		{&c.JoinGroupBackoff, 500 * time.Millisecond},
 		{&c.CommitInterval, 150 * time.Millisecond},
-		{&c.MaxWait, 250 * time.Millisecond},
+		{&c.MaxWait, 800 * time.Millisecond},
 		{&c.RetryMin, 100 * time.Millisecond},
 		{&c.RetryMax, 5 * time.Second},
 		{&c.WatchInterval, 5 * time.Second},
@@ -92,10 +92,10 @@ func (c Config) withDefaults() Config {
 		c.QueueCapacity = 128
 	}
 	if c.Queue == 0 {
-		c.Queue = 512
+		c.Queue = 1024
 	}
 	if c.QueueBytes == 0 {
-		c.QueueBytes = 4 << 20
+		c.QueueBytes = 16 << 20
 	}
 	if c.Window == 0 {
 		c.Window = 8192

@@ -11,6 +11,12 @@ import (
 	"refundworker/refund"
 )
 
+// What every partition may have in memory, however many share.
+const (
+	leastQueue      = 64
+	leastQueueBytes = 512 << 10
+)
+
 // generation is one assignment of partitions and what works on them.
 type generation struct {
 	id         int32
@@ -53,11 +59,12 @@ func (c *Consumer) live(ended, base context.Context, client *kafkago.Client, gen
 // start begins to read the assigned partitions.
 func (c *Consumer) start(work context.Context, g *generation, client *kafkago.Client, assignments map[string][]kafkago.PartitionAssignment) {
 	counts := make(map[string]int, len(c.cfg.Topics))
+	share := c.share(assignments)
 	for topic, assigned := range assignments {
 		counts[topic] = len(assigned)
 		c.metrics.assigned.WithLabelValues(topic).Set(float64(len(assigned)))
 		for _, a := range assigned {
-			of := newLanes(c.executor, c.priority(), room{messages: c.cfg.Queue, bytes: c.cfg.QueueBytes})
+			of := newLanes(c.executor, c.priority(), share)
 			of.doFunc = func(s *slot, permit refund.Permit) error { return c.do(work, s, permit) }
 			of.pauseFunc = c.pause
 			p := newPartition(c, client, topic, a.ID, of)
@@ -72,6 +79,19 @@ func (c *Consumer) start(work context.Context, g *generation, client *kafkago.Cl
 	c.become(stateHolding)
 	c.metrics.generations.WithLabelValues(c.cfg.GroupID).Inc()
 	c.log.Info().Int32("generation", g.id).Any("partitions", counts).Msg("joined the group")
+}
+
+// share is each partition's part of what may be in memory.
+func (c *Consumer) share(assignments map[string][]kafkago.PartitionAssignment) room {
+	partitions := 0
+	for _, assigned := range assignments {
+		partitions += len(assigned)
+	}
+	partitions = max(partitions, 1)
+	return room{
+		messages: min(max(c.cfg.Queue/partitions, leastQueue), c.cfg.Queue),
+		bytes:    min(max(c.cfg.QueueBytes/partitions, leastQueueBytes), c.cfg.QueueBytes),
+	}
 }
 
 func (c *Consumer) priority() priority {

@@ -14,7 +14,7 @@ const (
 	// maxHead bounds an answer's head.
 	maxHead = 32 << 10
 	// writeBuffer holds head and body of a request together, so that they leave in one write.
-	writeBuffer = 16 << 10
+	writeBuffer = 8 << 10
 	// keepAlive is the interval of TCP's own probes, which find a peer that has vanished.
 	keepAlive = 15 * time.Second
 )

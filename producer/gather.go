@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// gatherers is how many writes may be on their way at once.
-	gatherers = 2
+	// gatherers is how many writes may be on their way at once: with more, each would be smaller.
+	gatherers = 1
 	// busy is from how many messages in a write on the next one is held for a while, so that more share its requests.
 	busy = 8
 	// gatherMost is how many messages share a write at most.

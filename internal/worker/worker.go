@@ -32,7 +32,8 @@ const (
 	grace = 5 * time.Second
 	// waitInterval is how often a dependency that is away at the start is asked again.
 	waitInterval = 2 * time.Second
-	// leastQueue is how many messages of a partition may be read and not done, however few may be in flight.
+	// leastQueue is how many messages of a group may be read and not done, however few may be in flight. Four times as many
+	// as those leave enough payments to choose from where each has two messages in a row.
 	leastQueue = 256
 	// closeTimeout bounds the closing of connections once no work is left.
 	closeTimeout = 2 * time.Second
@@ -216,7 +217,7 @@ func (w *Worker) consumers(ctx context.Context) ([]*consumer.Consumer, error) {
 			GroupID: c.group, Topics: c.topics, Delay: c.delay, Drain: w.cfg.Limits.Drain, SessionTimeout: config.SessionTimeout,
 			// A running call may end and be stored; nothing new is begun.
 			StopTimeout: w.cfg.Limits.GatewayTimeout + grace + time.Second,
-			LowPriority: c.low, Queue: max(leastQueue, 2*w.cfg.Limits.InFlight),
+			LowPriority: c.low, Queue: max(leastQueue, 4*w.cfg.Limits.InFlight),
 		}, w.conn, w.executor, w.gated(c.handler), w.log, metrics)
 		list, errs = append(list, made), append(errs, err)
 	}
