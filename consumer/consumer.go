@@ -91,6 +91,8 @@ func New(cfg Config, conn kafka.Config, executor *Executor, handler Handler, log
 // missing, and an error that wraps ErrStillRunning when works outlast StopTimeout. It must not run twice at a time.
 func (c *Consumer) Run(ctx context.Context) error {
 	defer c.become(stateStopped)
+	c.executor.attach()
+	defer c.executor.detach()
 	transport := c.conn.Transport(c.cfg.Topics...)
 	defer transport.CloseIdleConnections()
 	client := c.conn.Client(transport, askTimeout)

@@ -3,6 +3,7 @@ package consumer
 import (
 	"errors"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,7 +41,15 @@ type Executor struct {
 	accounts map[refund.AccountID]*account
 	// others is for works of no account that is known: signals before they have looked, and what cannot be read.
 	others *account
+	// idle are goroutines that have no work at the moment, the latest last. A work's calls go deep, and a new goroutine
+	// would grow its stack for each.
+	idle []*hand
+	// consumers run; without one no goroutine waits for more.
+	consumers int
 }
+
+// hand is a goroutine that does works.
+type hand struct{ next chan *permit }
 
 // account is one account's permits and the lanes that wait for one.
 type account struct {
@@ -108,6 +117,13 @@ func (e *Executor) queue(l *lane) *account {
 // begin begins what can begin.
 func (e *Executor) begin(a *account) {
 	for p := e.pick(a); p != nil; p = e.pick(a) {
+		if n := len(e.idle); n > 0 {
+			h := e.idle[n-1]
+			e.idle[n-1] = nil
+			e.idle = e.idle[:n-1]
+			h.next <- p // it has room for one, and an idle hand has none
+			continue
+		}
 		go e.run(p)
 	}
 }
@@ -166,16 +182,41 @@ func (e *Executor) lookLater(a *account) {
 	})
 }
 
-// run does the first work of a lane, then whatever else may begin with the same account.
+// run does the first work of a lane, then whatever else may begin, until nothing has begun for a while.
 func (e *Executor) run(p *permit) {
+	h := &hand{next: make(chan *permit, 1)}
+	rest := time.NewTimer(restFor)
+	defer rest.Stop()
 	for p != nil {
 		err := p.lane.of.doFunc(p.slot, refund.Permit{Account: p.slot.work.Account, FreeFunc: p.free})
-		p = e.after(p, err)
+		if p = e.after(h, p, err); p != nil {
+			continue
+		}
+		rest.Reset(restFor)
+		select {
+		case p = <-h.next:
+		case <-rest.C:
+			p = e.dismiss(h)
+		}
 	}
 }
 
-// after takes note of a work that has returned, and gives its goroutine the next one.
-func (e *Executor) after(p *permit, err error) *permit {
+// restFor is how long a goroutine waits for another work.
+const restFor = time.Second
+
+// dismiss takes a hand off the idle ones; where it has just been given a work, it does that.
+func (e *Executor) dismiss(h *hand) *permit {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if i := slices.Index(e.idle, h); i >= 0 {
+		e.idle = slices.Delete(e.idle, i, i+1)
+		return nil
+	}
+	return <-h.next
+}
+
+// after takes note of a work that has returned, and gives its goroutine the next one, or lets it wait for one.
+func (e *Executor) after(h *hand, p *permit, err error) *permit {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	a, l := p.account, p.lane
@@ -194,7 +235,34 @@ func (e *Executor) after(p *permit, err error) *permit {
 	}
 	next := e.pick(a)
 	e.begin(a)
+	switch {
+	case next != nil:
+	case e.consumers == 0:
+		close(h.next)
+	default:
+		e.idle = append(e.idle, h)
+	}
 	return next
+}
+
+// attach lets goroutines wait for the works of a consumer that runs.
+func (e *Executor) attach() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.consumers++
+}
+
+// detach ends those that wait when the last consumer has ended.
+func (e *Executor) detach() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.consumers--; e.consumers > 0 {
+		return
+	}
+	for _, h := range e.idle {
+		close(h.next)
+	}
+	e.idle = nil
 }
 
 // again queues a lane once more. The caller goes on with the account a; nobody does with another one.

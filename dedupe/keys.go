@@ -50,6 +50,14 @@ func (k keys) probe(bucket uint64) []string {
 	return []string{k.inBucket(bucket, "string", 'x'), k.inBucket(bucket, "hash", 'x'), k.inBucket(bucket, "set", 'x')}
 }
 
+// ofRequest are the keys of one request, its bucket's schedule and, the last of all, its epoch: one hash slot.
+func (k keys) ofRequest(requestID string) []string {
+	b := bucket(requestID)
+	return []string{
+		k.inBucket(b, requestID, 'r'), k.inBucket(b, requestID, 'o'), k.inBucket(b, requestID, 'm'), k.schedule(b), k.epoch(b),
+	}
+}
+
 func (k keys) tagged(id string, kind byte) string { return k.inBucket(bucket(id), id, kind) }
 
 func (k keys) inBucket(bucket uint64, id string, kind byte) string {

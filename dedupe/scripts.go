@@ -98,13 +98,15 @@ func (r *Redis) recordScript(c recordCall) scriptCall {
 	switch {
 	case c.claim != nil:
 		q := c.claim
-		return scriptCall{r.scripts.recordClaim, []string{r.keys.record(q.RequestID), r.keys.outcome(q.RequestID), r.keys.epoch(bucket(q.RequestID))}, withFingerprints([]any{
+		b := bucket(q.RequestID)
+		key := []string{r.keys.inBucket(b, q.RequestID, 'r'), r.keys.inBucket(b, q.RequestID, 'o'), r.keys.epoch(b)}
+		return scriptCall{r.scripts.recordClaim, key, withFingerprints([]any{
 			escape(q.Token), q.Lease.Milliseconds(), r.cfg.MaxLease.Milliseconds(), ttl, q.Hop, kindOf(*q), q.Attempt,
 			millis(q.FirstSeen), escape(q.Via), escape(q.Account), escape(q.GatewayKey), paymentDigest(q.Payment), maxTakeovers,
 		}, q.Fingerprints)}
 	case c.settle != nil:
 		q := c.settle
-		return scriptCall{r.scripts.recordSettle, r.allKeys(q.RequestID), withFingerprints([]any{
+		return scriptCall{r.scripts.recordSettle, r.keys.ofRequest(q.RequestID), withFingerprints([]any{
 			escape(q.Token), flag(q.Proof), ttl, outcomeTTL, q.Outcome, packStatus(q.Status), packCode(q.Status, q.Code),
 			millis(q.Claim.FirstSeen), paymentDigest(q.Claim.Payment), q.RequestID, r.cfg.MaxLease.Milliseconds(),
 		}, q.Claim.Fingerprints)}
@@ -116,18 +118,10 @@ func (r *Redis) recordScript(c recordCall) scriptCall {
 			escape(q.GatewayRefundID), escape(q.Via), flag(q.Review), ttl, q.RequestID, packMessage(q.Message), millis(q.LookAt), millis(q.SentSince),
 		}}
 	case c.look != nil:
-		return scriptCall{r.scripts.recordLook, r.allKeys(*c.look), []any{*c.look, r.cfg.MaxLease.Milliseconds(), flag(c.announced)}}
+		return scriptCall{r.scripts.recordLook, r.keys.ofRequest(*c.look), []any{*c.look, r.cfg.MaxLease.Milliseconds(), flag(c.announced)}}
 	default:
 		q := c.release
 		return scriptCall{r.scripts.recordRelease, []string{r.keys.record(q.RequestID)}, []any{escape(q.Token), ttl}}
-	}
-}
-
-// allKeys are the keys of one request, its bucket's schedule and, the last of all, its epoch: one hash slot.
-func (r *Redis) allKeys(requestID string) []string {
-	return []string{
-		r.keys.record(requestID), r.keys.outcome(requestID), r.keys.message(requestID), r.keys.schedule(bucket(requestID)),
-		r.keys.epoch(bucket(requestID)),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -12,6 +13,9 @@ import (
 
 // maxDepth bounds the nesting of an answer; the documented ones have three levels at most.
 const maxDepth = 16
+
+// usualMembers is room for the documented answers. Up to so many names are compared one by one, more by a set.
+const usualMembers = 24
 
 // ErrAmbiguous is wrapped by the error for a text that is JSON but that two readers could understand differently:
 // names that are there twice or differ in case only, invalid UTF-8, something after the end.
@@ -123,8 +127,9 @@ func (r *reader) list(depth int) (any, error) {
 
 // members reads an object.
 func (r *reader) members(depth int) (any, error) {
-	obj := make(Object)
-	seen := make(map[string]struct{})
+	obj := make(Object, usualMembers)
+	few := make([]string, 0, usualMembers)
+	var many map[string]bool
 	r.at++
 	for r.skip(",") != '}' {
 		name, err := r.string()
@@ -132,10 +137,17 @@ func (r *reader) members(depth int) (any, error) {
 			return nil, err
 		}
 		folded := fold(name)
-		if _, twice := seen[folded]; twice {
+		if slices.Contains(few, folded) || many[folded] {
 			return nil, fmt.Errorf("%w: a name is there twice", ErrAmbiguous)
 		}
-		seen[folded] = struct{}{}
+		switch {
+		case len(few) < usualMembers:
+			few = append(few, folded)
+		case many == nil:
+			many = map[string]bool{folded: true}
+		default:
+			many[folded] = true
+		}
 		r.skip(":")
 		if obj[name], err = r.value(depth + 1); err != nil {
 			return nil, err

@@ -159,7 +159,7 @@ func stamp(t time.Time) string { return t.In(wallClock()).Format(timeForm) }
 // whether an empty field is signed is contested. They are printable ASCII, so only quotes and backslashes need escapes.
 func (s *signer) body(fields []field) []byte {
 	fields = append(fields, field{signField, s.sign(fields)})
-	b := []byte{'{'}
+	b := append(make([]byte, 0, usualText), '{')
 	for i, f := range fields {
 		if i > 0 {
 			b = append(b, ',')
