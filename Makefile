@@ -37,7 +37,7 @@ test: ## every test with the race detector, on real Kafka and redis-server too, 
 	else echo "tested on embedded parts where real ones were missing, see above"; fi
 
 .PHONY: check
-check: check-format check-vet check-lint check-tidy check-generated check-deploy ## format, vet, lint, tidy, generated files, alerts and chart
+check: check-format check-vet check-lint check-tidy check-generated check-deploy check-bench ## format, vet, lint, tidy, generated files, alerts, chart, and the benchmarks' own tests
 
 .PHONY: check-format
 check-format: $(TOOLS_OK)
@@ -46,22 +46,30 @@ check-format: $(TOOLS_OK)
 .PHONY: check-vet
 check-vet:
 	@go vet ./...
+	@cd bench && go vet ./...
 
 .PHONY: check-lint
 check-lint: $(TOOLS_OK)
 	@$(TOOLS)/golangci-lint config verify
 	@$(TOOLS)/golangci-lint run ./...
+	@cd bench && $(TOOLS)/golangci-lint run ./...
 
 .PHONY: check-tidy
 check-tidy:
 	@go mod tidy -diff
 	@cd tools && go mod tidy -diff
+	@cd bench && go mod tidy -diff
 
 # The alerts' own unit tests, and the chart rendered by Helm's engine, in a module of its own.
 .PHONY: check-deploy
 check-deploy:
 	@bash deploy/prometheus/check.sh
 	@cd deploy/helm/render && go mod tidy -diff && go vet ./... && go test ./...
+
+# What is measured is not checked here, only that the measuring is right.
+.PHONY: check-bench
+check-bench:
+	@cd bench && go test ./...
 
 # Compared by content, not by git: so it also holds in a tree with changes that are not committed yet.
 .PHONY: check-generated
@@ -87,6 +95,11 @@ fuzz: ## each fuzz target for a minute (FUZZTIME=10m for longer)
 schedules: ## 100 000 schedules of crashes, faults and delays, and 300 of the whole stack (ARGS="-schedules 1000000" for more)
 	@go test ./test/schedules -count=1 -v -timeout 4h -schedules 100000 -stacks 300 $(ARGS) | \
 		grep -Ev '^ *(---|===) (RUN|PAUSE|CONT|NAME|PASS)'
+
+.PHONY: bench
+bench: ## the worker beside other programs, 25 minutes (ARGS="--latency 20ms --in-flight 256 --runs 3 --only worker,ceiling")
+	@bash test/real/setup.sh
+	@go build -C bench -o $(CURDIR)/.cache/bin/bench . && .cache/bin/bench $(ARGS)
 
 .PHONY: clean
 clean: ## remove what was built and fetched

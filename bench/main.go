@@ -11,13 +11,12 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"refundworker/bench/report"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
-
-	"refundworker/bench/report"
 )
 
 type options struct {

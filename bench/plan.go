@@ -7,7 +7,7 @@ import (
 
 const (
 	// paced is how long a run lasts that the gateway's latency paces, and most how many refunds a run has.
-	paced = 20 * time.Second
+	paced = 15 * time.Second
 	most  = 40_000
 	usual = 20_000
 )

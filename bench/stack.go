@@ -10,12 +10,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"refundworker/gateway/sandbox"
+	"refundworker/internal/realtest"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-
-	"refundworker/gateway/sandbox"
-	"refundworker/internal/realtest"
 )
 
 const (
@@ -94,8 +94,8 @@ func (s *stack) startBroker(ctx context.Context) error {
 
 func (s *stack) stop() error {
 	var errs []error
-	for i := len(s.stops) - 1; i >= 0; i-- {
-		errs = append(errs, s.stops[i]())
+	for _, stop := range slices.Backward(s.stops) {
+		errs = append(errs, stop())
 	}
 	s.stops = nil
 	return errors.Join(errs...)

@@ -14,16 +14,16 @@ import (
 	"time"
 )
 
-// antom verifies and signs as the real one does: RSA-2048, PKCS#1 v1.5 over SHA-256,
+// signer verifies and signs as the real one does: RSA-2048, PKCS#1 v1.5 over SHA-256,
 // https://docs.antom.com/ac/ams/digital_signature
-type antom struct {
+type signer struct {
 	private *rsa.PrivateKey
 	public  *rsa.PublicKey
 }
 
 var errNotRSA = errors.New("not an RSA key")
 
-func newAntom(private, public string) (*antom, error) {
+func newSigner(private, public string) (*signer, error) {
 	der, err := base64.StdEncoding.DecodeString(private)
 	if err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func newAntom(private, public string) (*antom, error) {
 	if !ownOK || !theirsOK {
 		return nil, errNotRSA
 	}
-	return &antom{private: own, public: theirs}, nil
+	return &signer{private: own, public: theirs}, nil
 }
 
 func digest(path, clientID, at, body string) []byte {
@@ -53,7 +53,7 @@ func digest(path, clientID, at, body string) []byte {
 }
 
 // serve answers a refund with a success; a request whose signature does not verify is refused.
-func (a *antom) serve(w http.ResponseWriter, r *http.Request, g *gateway, b *Behaviour, body string) {
+func (a *signer) serve(w http.ResponseWriter, r *http.Request, g *gateway, b *Behaviour, body string) {
 	clientID := r.Header.Get("Client-Id")
 	_, signature, _ := strings.Cut(r.Header.Get("Signature"), "signature=")
 	plain, _ := url.PathUnescape(signature)

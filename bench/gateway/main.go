@@ -32,7 +32,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	g := &gateway{secret: *secret, tally: newTally()}
 	if *private != "" {
 		var err error
-		if g.antom, err = newAntom(*private, *public); err != nil {
+		if g.antom, err = newSigner(*private, *public); err != nil {
 			_, _ = fmt.Fprintln(stderr, "antom keys:", err)
 			return 2
 		}

@@ -27,7 +27,7 @@ type Behaviour struct {
 
 type gateway struct {
 	secret string
-	antom  *antom
+	antom  *signer
 	// behaviour and tally are replaced as a whole.
 	behaviour atomic.Pointer[Behaviour]
 	tally     *tally

@@ -78,7 +78,11 @@ func (t *tally) call(paymentID, amount string) func() {
 	t.first.CompareAndSwap(0, time.Now().UnixNano())
 	t.calls.Add(1)
 	running := t.running.Add(1)
-	for most := t.most.Load(); running > most && !t.most.CompareAndSwap(most, running); most = t.most.Load() {
+	for {
+		most := t.most.Load()
+		if running <= most || t.most.CompareAndSwap(most, running) {
+			break
+		}
 	}
 	s := &t.paymentShard[maphash.String(t.seed, paymentID)%shards]
 	s.mu.Lock()

@@ -88,7 +88,7 @@ func RunRedis(ctx context.Context, dir string, opts RedisOptions) (*Redis, error
 			Addr:   loopback(ports[0]),
 			server: parts.redisServer, dir: dir, port: ports[0], args: opts.Args, tls: opts.TLS,
 		}
-		if err := r.Start(); err != nil {
+		if err := r.Start(); err != nil { //nolint:contextcheck // a start has a bound of its own
 			faults = append(faults, err)
 			continue
 		}

@@ -10,13 +10,12 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"refundworker/bench/subject"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/kafka-go"
-
-	"refundworker/bench/subject"
 )
 
 func main() { subject.Main(run) }
