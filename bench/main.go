@@ -164,9 +164,12 @@ func write(o options, results []report.Result) error {
 		file(o.JSON, func(w io.Writer) error { return report.WriteJSON(w, results) })
 	}
 	if o.SVG != "" {
-		for name, plot := range report.Plots(results) {
-			file(filepath.Join(o.SVG, name), func(w io.Writer) error { _, err := io.WriteString(w, plot); return err })
+		for _, latency := range o.Latency {
+			file(filepath.Join(o.SVG, fmt.Sprintf("throughput-%s.svg", latency)), func(w io.Writer) error {
+				return report.ThroughputSVG(w, results, latency.Milliseconds())
+			})
 		}
+		file(filepath.Join(o.SVG, "backlog.svg"), func(w io.Writer) error { return report.BacklogSVG(w, results) })
 	}
 	return errors.Join(errs...)
 }

@@ -174,8 +174,11 @@ func (s *stack) result(c testCase, st statistics, perSecond float64) report.Resu
 	r := report.Result{
 		Subject: c.subject, Scenario: c.scenario, Broker: s.kind, Gateway: gateway, LatencyMS: c.latency.Milliseconds(),
 		InFlight: c.inFlight, Workers: c.workers, Refunds: c.refunds, RefundsPerS: perSecond,
-		Connections: st.Connections, MostInFlight: st.Most, GatewayCalls: st.Calls, RepeatedCalls: st.Repeated,
-		Overlaps: st.Overlaps, WrongOrder: st.WrongOrder,
+		Connections: int(st.Connections), MostInFlight: int(st.Most), GatewayCalls: int(st.Calls), Repeated: int(st.Repeated),
+		Overlaps: int(st.Overlaps), WrongOrder: int(st.WrongOrder),
+	}
+	if c.scenario == "backlog" {
+		r.Backlog = c.refunds
 	}
 	if c.latency > 0 {
 		r.ShareOfIdeal = perSecond / (float64(c.inFlight) / c.latency.Seconds())
@@ -232,7 +235,7 @@ func median(runs []report.Result) report.Result {
 	for _, other := range runs {
 		// What must never happen counts in every run.
 		r.Overlaps, r.WrongOrder = max(r.Overlaps, other.Overlaps), max(r.WrongOrder, other.WrongOrder)
-		r.RepeatedCalls, r.PeakRSSMiB = max(r.RepeatedCalls, other.RepeatedCalls), max(r.PeakRSSMiB, other.PeakRSSMiB)
+		r.Repeated, r.PeakRSSMiB = max(r.Repeated, other.Repeated), max(r.PeakRSSMiB, other.PeakRSSMiB)
 	}
 	return r
 }

@@ -274,7 +274,10 @@ func (e *Executor) again(l *lane, a *account) {
 
 // sleep lets a lane wait before its first work is tried again.
 func (e *Executor) sleep(l *lane, a *account, s *slot, err error) {
-	pause := l.of.pauseFunc(s, err)
+	pause, again := l.of.pauseFunc(s, err)
+	if !again {
+		return
+	}
 	if notYet, ok := errors.AsType[*refund.NotYetError](err); ok && notYet.Account != (refund.AccountID{}) {
 		s.work.Account = notYet.Account
 	}

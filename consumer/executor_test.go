@@ -53,11 +53,11 @@ func newDesk(executor *Executor, p priority) *desk {
 		d.ended++
 		return nil
 	}
-	d.of.pauseFunc = func(_ *slot, err error) time.Duration {
+	d.of.pauseFunc = func(_ *slot, err error) (time.Duration, bool) {
 		if notYet, ok := errors.AsType[*refund.NotYetError](err); ok {
-			return notYet.In
+			return notYet.In, true
 		}
-		return time.Second
+		return time.Second, true
 	}
 	return d
 }

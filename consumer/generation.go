@@ -66,7 +66,7 @@ func (c *Consumer) start(work context.Context, g *generation, client *kafkago.Cl
 		for _, a := range assigned {
 			of := newLanes(c.executor, c.priority(), share)
 			of.doFunc = func(s *slot, permit refund.Permit) error { return c.do(work, s, permit) }
-			of.pauseFunc = c.pause
+			of.pauseFunc = func(s *slot, err error) (time.Duration, bool) { return c.pause(work, s, err) }
 			p := newPartition(c, client, topic, a.ID, of)
 			g.partitions = append(g.partitions, p)
 			g.busy.Go(func() {

@@ -42,8 +42,9 @@ type lanes struct {
 	priority priority
 	// doFunc runs a slot's work once.
 	doFunc func(s *slot, permit refund.Permit) error
-	// pauseFunc says how long to wait after the work has failed.
-	pauseFunc func(s *slot, err error) time.Duration
+	// pauseFunc says how long to wait after the work has failed; again is false where the partition has been taken away,
+	// and the lanes are about to be closed.
+	pauseFunc func(s *slot, err error) (pause time.Duration, again bool)
 
 	lanes  map[laneKey]*lane
 	closed bool

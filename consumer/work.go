@@ -50,17 +50,21 @@ func (c *Consumer) panicked(m refund.Message, value any) error {
 	return &panicError{value: value, stack: debug.Stack()}
 }
 
-// pause says how long a work waits that was not done. It is asked only while the partition is still ours.
-func (c *Consumer) pause(s *slot, err error) time.Duration {
+// pause says how long a work waits that was not done. When ctx has ended the slot stays open for the partition's next
+// owner.
+func (c *Consumer) pause(ctx context.Context, s *slot, err error) (d time.Duration, again bool) {
+	if ctx.Err() != nil {
+		return 0, false
+	}
 	if notYet, ok := errors.AsType[*refund.NotYetError](err); ok {
-		return notYet.In
+		return notYet.In, true
 	}
 	m, pause := s.message, retryPause(c.cfg.RetryMin, c.cfg.RetryMax, s.tries)
 	s.tries++
 	c.metrics.retried.WithLabelValues(m.Topic).Inc()
 	c.log.Warn().Err(err).Str("topic", m.Topic).Int("partition", m.Partition).Int64("offset", m.Offset).
 		Int("attempt", s.tries).Dur("pause_ms", pause).Msg("a message could not be handled and will be tried again")
-	return pause
+	return pause, true
 }
 
 // retryPause doubles from least to most.

@@ -1,250 +1,207 @@
 package report
 
 import (
+	"errors"
 	"fmt"
-	"html"
-	"math"
+	"io"
 	"slices"
 	"strings"
 )
 
-// A plot's size and its margins, in pixels.
-const (
-	width, height                 = 640, 400
-	left, right, top, bottom      = 80, 110, 48, 56
-	plotRight, plotBottom         = width - right, height - bottom
-	marker                        = 4.5
-	fontFamily                    = "system-ui, -apple-system, 'Segoe UI', sans-serif"
-	ink, faint, paper, idealColor = "#222222", "#dddddd", "#ffffff", "#777777"
-)
-
-// style tells a subject's line from others by colour and by shape: the colours are those of Okabe and Ito, which people
-// who see few colours can tell apart.
-type style struct {
-	name, colour string
-	shape        func(x, y float64) string
-}
-
-func styles() []style {
-	return []style{
-		{"worker", "#0072b2", func(x, y float64) string { return fmt.Sprintf(`<circle cx="%.1f" cy="%.1f" r="%.1f"/>`, x, y, marker) }},
-		{Ceiling, "#d55e00", func(x, y float64) string {
-			return fmt.Sprintf(`<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f"/>`, x-marker, y-marker, 2*marker, 2*marker)
-		}},
-		{"watermill", "#009e73", func(x, y float64) string {
-			return fmt.Sprintf(`<path d="M%.1f %.1fl%.1f %.1fh%.1fz"/>`, x, y-marker, marker, 2*marker, -2*marker)
-		}},
-		{"loop", "#cc79a7", func(x, y float64) string {
-			return fmt.Sprintf(`<path d="M%.1f %.1fl%.1f %.1fl%.1f %.1fl%.1f %.1fz"/>`, x, y-marker, marker, marker, -marker, marker, -marker, -marker)
-		}},
+// ThroughputSVG draws refunds per second against refunds in flight for one latency of the grid, a line for each
+// subject, below a dashed line of what the latency allows at most.
+func ThroughputSVG(w io.Writer, results []Result, latencyMS int64) error {
+	cases := realFirst(of(results, func(r Result) bool { return r.Scenario == "grid" && r.LatencyMS == latencyMS }))
+	lines, err := seriesOf(cases, func(r Result) point {
+		return point{x: float64(r.InFlight), y: r.RefundsPerS, low: r.RefundsPerSMin, high: r.RefundsPerSMax}
+	})
+	if err != nil {
+		return fmt.Errorf("plot throughput at %d ms: %w", latencyMS, err)
 	}
-}
+	if len(lines) == 0 {
+		return fmt.Errorf("plot throughput at %d ms: no finished case of the grid", latencyMS)
+	}
 
-type point struct{ x, y float64 }
-
-type series struct {
-	style
-	points []point
-}
-
-// plot is a chart with a logarithmic x axis and a linear y axis from 0.
-type plot struct {
-	title, what, xLabel, yLabel string
-	lines                       []series
-	// ideal is a dashed line that is cut off where it leaves the plot; nil: none.
-	ideal []point
-}
-
-// Plots are the plots that the results give, by file name: throughput against in flight for each latency of the grid, and
-// cost and memory against the backlog. What has too few results for a line is left out.
-func Plots(results []Result) map[string]string {
-	plots := make(map[string]string)
-	for _, latency := range distinct(results, func(r Result) int64 { return r.LatencyMS }) {
-		p := plot{
-			title: fmt.Sprintf("Refunds per second, gateway of %d ms", latency), xLabel: "calls in flight", yLabel: "refunds/s",
-			what: "Throughput against calls in flight, one line per subject.",
-		}
-		for _, s := range styles() {
-			line := series{style: s, points: points(results, func(r Result) (point, bool) {
-				return point{float64(r.InFlight), r.RefundsPerS}, r.Scenario == "grid" && r.Subject == s.name && r.LatencyMS == latency
-			})}
-			p.add(line)
-		}
-		if latency > 0 && len(p.lines) > 0 {
-			for x := p.leastX(); x <= p.mostX(); x *= 1.05 {
-				p.ideal = append(p.ideal, point{x, x * 1000 / float64(latency)})
-			}
-		}
-		if len(p.lines) > 0 {
-			plots[fmt.Sprintf("throughput-%dms.svg", latency)] = p.svg()
+	const width, bottom = 760, 376
+	plot := newPanel(box{92, 92, width - 96, bottom}, lines, standardInFlight())
+	plot.xTitle = "refunds in flight, at most"
+	plot.yTitle = "refunds per second"
+	plot.unit = "refunds/s"
+	origin := originOf(cases)
+	if spreads(lines) {
+		origin += ", bars from the slowest run to the fastest"
+	}
+	if latencyMS > 0 {
+		plot.idealName = "in flight / latency"
+		plot.ideal = idealLine(plot, lines, float64(latencyMS)/1000)
+		if len(plot.ideal) == 0 {
+			origin += ", " + plot.idealName + " is above the plot"
 		}
 	}
-	for name, p := range map[string]struct {
-		plot
-		value func(Result) float64
+
+	title := fmt.Sprintf("Refunds per second, gateway answers in %d ms", latencyMS)
+	if latencyMS == 0 {
+		title = "Refunds per second, gateway answers at once"
+	}
+	note := unfinished(cases, func(r Result) int { return r.InFlight })
+	c := newCanvas(width, heightFor(bottom, note), title, description(lines, "in flight", plot.unit))
+	c.heading(spot{24, 32}, 17, title)
+	c.text(spot{24, 53}, start, softInk, origin)
+	plot.draw(c, lines)
+	c.note(bottom+noteBelow, note)
+	return c.writeTo(w)
+}
+
+// noteBelow is how far below the x axis the note on unfinished cases is.
+const noteBelow = 70
+
+// heightFor is how high an image is whose x axis is at the bottom given, with room for the note if there is one.
+func heightFor(bottom float64, note string) float64 {
+	if note == "" {
+		return bottom + noteBelow - 10
+	}
+	return bottom + noteBelow + 14
+}
+
+// idealLine is in flight over the latency in seconds, up to where it leaves the plot at the top. Between the plot's
+// values of in flight it is straight, as the subjects' lines are: the true curve sags on a logarithmic axis, and lines
+// below the ideal at every point would seem to cross it.
+func idealLine(p panel, lines []series, seconds float64) []spot {
+	values := append(xs(lines), standardInFlight()...)
+	slices.Sort(values)
+	var line []spot
+	for _, inFlight := range slices.Compact(values) {
+		at := p.spot(point{x: inFlight, y: inFlight / seconds})
+		if at.y >= p.area.top {
+			line = append(line, at)
+			continue
+		}
+		if len(line) > 0 {
+			last := line[len(line)-1]
+			inside := (last.y - p.area.top) / (last.y - at.y)
+			line = append(line, spot{last.x + inside*(at.x-last.x), p.area.top})
+		}
+		break
+	}
+	return line
+}
+
+// standardInFlight has a tick each in every plot of throughput, so that plots of different latencies line up.
+func standardInFlight() []float64 {
+	return []float64{64, 256, 1024}
+}
+
+// BacklogSVG draws CPU seconds per 10 000 refunds and peak memory against the commands waiting at the start, one panel
+// each.
+func BacklogSVG(w io.Writer, results []Result) error {
+	cases := realFirst(of(results, func(r Result) bool { return r.Scenario == "backlog" }))
+	const width, bottom = 860, 316
+	panels := []struct {
+		left       float64
+		name, unit string
+		value      func(Result) float64
+		lines      []series
 	}{
-		"backlog-cpu.svg": {plot{
-			title: "CPU seconds per 10 000 refunds", what: "The worker's CPU time against the size of the backlog.", xLabel: "backlog", yLabel: "s",
-		}, func(r Result) float64 { return r.CPUPer10k }},
-		"backlog-memory.svg": {plot{
-			title: "Peak memory in MiB", what: "The worker's peak memory against the size of the backlog.", xLabel: "backlog", yLabel: "MiB",
-		}, func(r Result) float64 { return r.PeakRSSMiB }},
-	} {
-		p.add(series{style: styles()[0], points: points(results, func(r Result) (point, bool) {
-			return point{float64(r.Refunds), p.value(r)}, r.Scenario == "backlog"
-		})})
-		if len(p.lines) > 0 {
-			plots[name] = p.svg()
+		{left: 84, name: "CPU per 10 000 refunds", unit: "seconds", value: func(r Result) float64 { return r.CPUPer10k }},
+		{left: 84 + width/2, name: "Peak memory", unit: "MiB", value: func(r Result) float64 { return r.PeakRSSMiB }},
+	}
+	var all []series
+	var descriptions []string
+	for i, p := range panels {
+		// A process that used no CPU or memory was not measured.
+		measured := of(cases, func(r Result) bool { return p.value(r) > 0 })
+		lines, err := seriesOf(measured, func(r Result) point {
+			return point{x: float64(r.Backlog), y: p.value(r)}
+		})
+		if err != nil {
+			return fmt.Errorf("plot backlog: %w", err)
+		}
+		panels[i].lines = lines
+		all = append(all, lines...)
+		descriptions = append(descriptions, p.name+". "+description(lines, "waiting", p.unit))
+	}
+	if len(all) == 0 {
+		return errors.New("plot backlog: no finished case")
+	}
+
+	title := "Cost of a backlog"
+	note := unfinished(cases, func(r Result) int { return r.Backlog })
+	c := newCanvas(width, heightFor(bottom, note), title, strings.Join(descriptions, " "))
+	c.heading(spot{24, 32}, 17, title)
+	c.text(spot{24, 53}, start, softInk, originOf(cases))
+	for _, p := range panels {
+		plot := newPanel(box{p.left, 112, p.left + 252, bottom}, p.lines, decades(all))
+		plot.xTitle = "commands waiting at the start"
+		plot.yTitle = p.unit
+		plot.unit = p.unit
+		c.heading(spot{p.left, 82}, fontSize, p.name)
+		plot.draw(c, p.lines)
+	}
+	c.note(bottom+noteBelow, note)
+	return c.writeTo(w)
+}
+
+// decades are the values themselves and the powers of ten between them, so that both panels have one x axis even where
+// one of them lacks a point.
+func decades(lines []series) []float64 {
+	values := xs(lines)
+	slices.Sort(values)
+	values = slices.Compact(values)
+	ticks := slices.Clone(values)
+	for power := 1.0; power < values[len(values)-1]; power *= 10 {
+		if power > values[0] {
+			ticks = append(ticks, power)
 		}
 	}
-	return plots
+	return ticks
 }
 
-func (p *plot) add(s series) {
-	if len(s.points) > 1 {
-		p.lines = append(p.lines, s)
-	}
+func of(results []Result, wanted func(Result) bool) []Result {
+	return slices.DeleteFunc(inOrder(results), func(r Result) bool { return !wanted(r) })
 }
 
-func points(results []Result, of func(Result) (point, bool)) []point {
-	var list []point
-	for _, r := range results {
-		if pt, ok := of(r); ok && r.Incomplete == "" {
-			list = append(list, pt)
-		}
-	}
-	slices.SortFunc(list, func(a, b point) int { return int(a.x - b.x) })
-	return list
-}
-
-func distinct(results []Result, of func(Result) int64) []int64 {
-	var list []int64
-	for _, r := range results {
-		list = append(list, of(r))
-	}
-	slices.Sort(list)
-	return slices.Compact(list)
-}
-
-func (p *plot) all() (list []point) {
-	for _, l := range p.lines {
-		list = append(list, l.points...)
-	}
-	return list
-}
-
-func (p *plot) leastX() float64 {
-	return slices.MinFunc(p.all(), func(a, b point) int { return int(a.x - b.x) }).x
-}
-
-func (p *plot) mostX() float64 {
-	return slices.MaxFunc(p.all(), func(a, b point) int { return int(a.x - b.x) }).x
-}
-
-// mostY is the end of the y axis: the next round number above every value.
-func (p *plot) mostY() float64 {
-	most := 0.0
-	for _, pt := range p.all() {
-		most = max(most, pt.y)
-	}
-	step := math.Pow(10, math.Floor(math.Log10(max(most, 0.001))))
-	for _, times := range []float64{1, 2, 2.5, 4, 5, 10} {
-		if times*step >= most*1.02 {
-			return times * step
-		}
-	}
-	return 20 * step
-}
-
-func (p *plot) svg() string {
-	least, most, mostY := math.Log(p.leastX()), math.Log(p.mostX()), p.mostY()
-	x := func(v float64) float64 { return left + (math.Log(v)-least)/(most-least)*(plotRight-left) }
-	y := func(v float64) float64 { return plotBottom - v/mostY*(plotBottom-top) }
-	var b strings.Builder
-	f := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	f(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" role="img" font-family="%s" font-size="12">`, width, height, fontFamily)
-	f(`<title>%s</title><desc>%s</desc>`, html.EscapeString(p.title), html.EscapeString(p.what))
-	f(`<rect width="%d" height="%d" fill="%s"/>`, width, height, paper)
-	f(`<text x="%d" y="26" font-size="15" fill="%s">%s</text>`, left, ink, html.EscapeString(p.title))
-	const steps = 4
-	for i := range steps + 1 {
-		v := mostY * float64(i) / steps
-		f(`<line x1="%d" y1="%.1f" x2="%d" y2="%.1f" stroke="%s"/>`, left, y(v), plotRight, y(v), faint)
-		f(`<text x="%d" y="%.1f" text-anchor="end" fill="%s">%s</text>`, left-8, y(v)+4, ink, number(v))
-	}
-	for _, v := range p.ticks() {
-		f(`<text x="%.1f" y="%d" text-anchor="middle" fill="%s">%s</text>`, x(v), plotBottom+20, ink, number(v))
-	}
-	f(`<text x="%d" y="%d" text-anchor="middle" fill="%s">%s</text>`, (left+plotRight)/2, height-14, ink, html.EscapeString(p.xLabel))
-	f(`<text transform="translate(18 %d) rotate(-90)" text-anchor="middle" fill="%s">%s</text>`, (top+plotBottom)/2, ink, html.EscapeString(p.yLabel))
-	if path := trace(p.ideal, func(pt point) bool { return pt.y <= mostY }, x, y); path != "" {
-		f(`<path d="%s" fill="none" stroke="%s" stroke-dasharray="5 4"/>`, path, idealColor)
-	}
-	taken := []float64{}
-	for _, l := range p.lines {
-		f(`<g stroke="%s" fill="%s">`, l.colour, l.colour)
-		f(`<path d="%s" fill="none" stroke-width="2"/>`, trace(l.points, func(point) bool { return true }, x, y))
-		for _, pt := range l.points {
-			f(`%s`, l.shape(x(pt.x), y(pt.y)))
-		}
-		end := l.points[len(l.points)-1]
-		at := free(taken, y(end.y)+4)
-		taken = append(taken, at)
-		f(`<text x="%.1f" y="%.1f" stroke="none">%s</text></g>`, x(end.x)+10, at, html.EscapeString(l.name))
-	}
-	if len(p.ideal) > 0 {
-		f(`<text x="%d" y="%d" text-anchor="end" fill="%s">dashed: in flight ÷ latency</text>`, plotRight, top-8, idealColor)
-	}
-	f(`</svg>`)
-	return b.String()
-}
-
-// ticks are the values on the x axis that lines have.
-func (p *plot) ticks() []float64 {
-	var list []float64
-	for _, pt := range p.all() {
-		list = append(list, pt.x)
-	}
-	slices.Sort(list)
-	return slices.Compact(list)
-}
-
-// trace is the path through the points up to the first that is not kept.
-func trace(list []point, keep func(point) bool, x, y func(float64) float64) string {
-	var b strings.Builder
-	for i, pt := range list {
-		if !keep(pt) {
-			break
-		}
-		command := "L"
-		if i == 0 {
-			command = "M"
-		}
-		fmt.Fprintf(&b, "%s%.1f %.1f", command, x(pt.x), y(pt.y))
-	}
-	return b.String()
-}
-
-// free moves a label down until it is clear of the others.
-func free(taken []float64, at float64) float64 {
-	const line = 15
-	for moved := true; moved; {
-		moved = false
-		for _, other := range taken {
-			if math.Abs(other-at) < line {
-				at, moved = other+line, true
-			}
-		}
-	}
-	return at
-}
-
-func number(v float64) string {
+// originOf says how the figures came about, as far as the finished cases agree.
+func originOf(cases []Result) string {
+	finished := of(cases, func(r Result) bool { return r.Incomplete == "" })
+	text := finished[0].Broker + " broker"
+	runs := finished[0].Runs
 	switch {
-	case v >= 1e6 && math.Mod(v, 1e5) == 0:
-		return fmt.Sprintf("%g M", v/1e6)
-	case v >= 1e4:
-		return fmt.Sprintf("%g k", v/1e3)
+	case slices.ContainsFunc(finished, func(r Result) bool { return r.Runs != runs }):
+		return text + ", medians of the runs"
+	case runs > 1:
+		return fmt.Sprintf("%s, medians of %d runs", text, runs)
+	default:
+		return text + ", single runs"
 	}
-	return fmt.Sprintf("%g", v)
+}
+
+// description tells the figures to who cannot see the plot.
+func description(lines []series, along, unit string) string {
+	var sentences []string
+	for _, s := range lines {
+		var figures []string
+		for _, p := range s.points {
+			figures = append(figures, fmt.Sprintf("%s %s with %s %s", number(p.y), unit, number(p.x), along))
+		}
+		sentences = append(sentences, s.name+": "+strings.Join(figures, ", ")+".")
+	}
+	return strings.Join(sentences, " ")
+}
+
+// unfinished names the cases that a plot lacks because they did not finish; it is empty where there are none.
+func unfinished(cases []Result, along func(Result) int) string {
+	var names []string
+	for _, r := range cases {
+		if r.Incomplete != "" {
+			names = append(names, r.Subject+" at "+number(float64(along(r))))
+		}
+	}
+	switch {
+	case len(names) == 0:
+		return ""
+	case len(names) > 4:
+		return fmt.Sprintf("Did not finish: %d cases, %s among them", len(names), names[0])
+	default:
+		return "Did not finish: " + strings.Join(names, ", ")
+	}
 }

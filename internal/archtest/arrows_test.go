@@ -41,14 +41,14 @@ func arrows() map[string]arrow {
 		"dedupe": {own: []string{"refund", "schemas"}, libs: []string{goRedis, zerolog, prometheus}},
 		"consumer": {
 			own:  []string{"refund", "schemas", "internal/kafka"},
-			libs: []string{kafkaGo, zerolog, prometheus, backoff, xsync},
+			libs: []string{kafkaGo, zerolog, prometheus, backoff, xsync, "golang.org/x/time/rate"},
 		},
 		"producer": {
 			own:  []string{"refund", "schemas", "internal/kafka"},
 			libs: []string{kafkaGo, zerolog, prometheus, backoff, xsync},
 		},
 		"internal/kafka":  {own: []string{"schemas"}, libs: []string{kafkaGo}},
-		"gateway":         {own: []string{"refund", "schemas"}, libs: []string{zerolog, prometheus, "golang.org/x/time/rate"}},
+		"gateway":         {own: []string{"refund", "schemas"}, libs: []string{zerolog, prometheus}},
 		"gateway/antom":   {own: []string{"gateway", "refund", "schemas"}, libs: []string{zerolog, prometheus}},
 		"gateway/eftpay":  {own: []string{"gateway", "refund", "schemas"}, libs: []string{zerolog, prometheus}},
 		"gateway/sandbox": {libs: []string{zerolog}},

@@ -26,7 +26,6 @@ func storeOf(cfg config.Config, creds *credentials, log zerolog.Logger, reg prom
 		KeyPrefix: cfg.Redis.KeyPrefix, MaxLease: cfg.Limits.Lease,
 		OutcomeTTL: cfg.Dedupe.OutcomeTTL, TombstoneTTL: cfg.Dedupe.TombstoneTTL,
 		// Every pass makes one call at a time, and the gate makes its own.
-		PoolSize: cfg.Limits.InFlight + 2,
 	}
 	if !cfg.Redis.Password.IsZero() {
 		conf.PasswordFunc = func() string { return *creds.redisPassword.Load() }
