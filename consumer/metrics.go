@@ -103,7 +103,7 @@ func (m *Metrics) prepare(cfg Config) {
 func (e *Executor) register(reg prometheus.Registerer) {
 	auto := promauto.With(reg)
 	gauge := func(name, help string, labels prometheus.Labels, value func() int) {
-		auto.NewGaugeFunc(prometheus.GaugeOpts{Name: "refund_worker_executor_" + name, Help: help, ConstLabels: labels}, func() float64 {
+		auto.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, func() float64 {
 			e.mu.Lock()
 			defer e.mu.Unlock()
 			return float64(value())
@@ -113,13 +113,13 @@ func (e *Executor) register(reg prometheus.Registerer) {
 	all[refund.AccountID{}] = e.others
 	for id, a := range all {
 		labels := prometheus.Labels{"gateway": string(id.Gateway), "account": id.Name}
-		gauge("permits", "Permits to call the gateway: how many there are.", labels, func() int { return a.limits.InFlight })
-		gauge("permits_held", "Permits to call the gateway that are out.", labels, func() int { return a.held })
-		gauge("works_running", "Messages that are being worked on, those included that only store and publish.", labels, func() int { return a.begun })
+		gauge("refund_worker_executor_permits", "Permits to call the gateway: how many there are.", labels, func() int { return a.limits.InFlight })
+		gauge("refund_worker_executor_permits_held", "Permits to call the gateway that are out.", labels, func() int { return a.held })
+		gauge("refund_worker_executor_works_running", "Messages that are being worked on, those included that only store and publish.", labels, func() int { return a.begun })
 		for p, name := range []string{high: "high", low: "low"} {
 			labels := maps.Clone(labels)
 			labels["priority"] = name
-			gauge("lanes_waiting", "Payments whose next message waits for a permit.", labels, func() int { return a.ready[p].len() })
+			gauge("refund_worker_executor_lanes_waiting", "Payments whose next message waits for a permit.", labels, func() int { return a.ready[p].len() })
 		}
 	}
 }

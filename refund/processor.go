@@ -172,6 +172,9 @@ type claimed struct {
 func (p *Processor) claim(ctx context.Context, in input, acct Account) (_ claimed, err error) {
 	ctx, step := p.startStep(ctx, stepClaim)
 	defer func() { step.end(ctx, err) }()
+	if ctx.Err() != nil {
+		return claimed{}, fmt.Errorf("claim %s: %w", in.cmd.RequestID, context.Cause(ctx))
+	}
 	started := time.Now()
 	req := ClaimRequest{
 		RequestID:    in.cmd.RequestID,
@@ -194,6 +197,10 @@ func (p *Processor) claim(ctx context.Context, in input, acct Account) (_ claime
 	c, err := untilAvailable(ctx, p, "claim", func(ctx context.Context) (Claim, error) {
 		// A repeat under the same token renews the lease, so the pass's time begins with the call that is answered.
 		started = time.Now()
+		// An answer that is on its way is waited for also when ctx ends, so that what was granted can be given back: a
+		// claim that nobody knows of is one whose pass may have sent.
+		ctx, stop := p.outlive(ctx)
+		defer stop()
 		return p.store.Claim(ctx, req)
 	})
 	if err != nil {

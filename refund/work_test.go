@@ -110,6 +110,47 @@ func TestAClaimThatSomebodyElseOwnsIsNotWaitedForInPlace(t *testing.T) {
 	})
 }
 
+// late is a store whose answer to a claim comes when the caller was told to stop meanwhile.
+type late struct {
+	*flaky
+	stop func()
+}
+
+func (l late) Claim(ctx context.Context, r refund.ClaimRequest) (refund.Claim, error) {
+	c, err := l.flaky.Claim(context.WithoutCancel(ctx), r)
+	l.stop()
+	select {
+	case <-ctx.Done():
+		return refund.Claim{}, context.Cause(ctx)
+	case <-time.After(time.Second):
+		return c, err
+	}
+}
+
+func TestAClaimThatIsGrantedDuringAStopIsGivenBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		ctx, stop := context.WithCancel(t.Context())
+		p := b.processorOn(t, b.account(), late{b.store, stop})
+		if err := p.Command(ctx, b.message(t)); !errors.Is(err, context.Canceled) {
+			t.Errorf("command = %v, want the stop", err)
+		}
+		sight, err := b.store.Memory.Look(t.Context(), "rf-1")
+		if err != nil || sight.State != refund.SightAbsent {
+			t.Errorf("the request is %d (%v), want it absent: nobody else could tell that nothing was sent", sight.State, err)
+		}
+		wantEqual(t, "calls", []string{}, b.gateway.called())
+		// Nothing is even asked for once the stop is known.
+		claims := 0
+		b.store.claimed = func() { claims++ }
+		if err := b.Command(ctx, b.message(t)); !errors.Is(err, context.Canceled) {
+			t.Errorf("command after the stop = %v", err)
+		}
+		wantEqual(t, "claims", 0, claims)
+	})
+}
+
 func TestTheFrozenAccountsPermitIsNeededBeforeItsClaim(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -20,6 +20,7 @@ func TestAThousandMixedCommandsComeToTheirEndsWithAWorkerJoiningHalfWay(t *testi
 		t.Helper()
 		m := mixed(t, messages)
 		s := newSetup(t, b, sandbox.RefundAgain, m.rules)
+		s.flags = []string{"--limits-in-flight", "256"}
 		first := s.startWorker(t)
 		first.ready(t)
 		s.produce(t.Context(), t, m.records[:messages/2])

@@ -22,6 +22,9 @@ const (
 	merchant = "S0000001"
 
 	partitions = 6
+	// inFlight is what a worker has of each account at its gateway, unless a test says otherwise: few, so that what is done
+	// to it half way finds it half way.
+	inFlight = 6
 )
 
 // sharedKeys are made once: two RSA pairs cost a good part of a second.
@@ -97,7 +100,7 @@ func (s *setup) writeConfig(t *testing.T, gatewayURL string) string {
 		"worker.yaml": fmt.Sprintf(`
 kafka: {brokers: [%[1]q], group: %[2]q, topic_prefix: %[3]q, partitions: %[10]d, replication: 1, min_insync: 1}
 redis: {addresses: [%[4]q]}
-limits: {gateway_timeout: 2s, lease: 15s, settling: 3s, horizon: 24h}
+limits: {in_flight: %[11]d, gateway_timeout: 2s, lease: 15s, settling: 3s, horizon: 24h}
 retry: {tiers: [1s, 2s, 10s]}
 accounts:
   - name: shop
@@ -118,7 +121,7 @@ accounts:
     user_confirm_key: %[9]s
     secret: file:%[7]s/eftpay.secret
     currency: HKD
-`, s.kafka.Addr, s.prefix, s.prefix, s.redis.Address(), gatewayURL, client, dir, gatewayURL+"/VMP", merchant, partitions),
+`, s.kafka.Addr, s.prefix, s.prefix, s.redis.Address(), gatewayURL, client, dir, gatewayURL+"/VMP", merchant, partitions, inFlight),
 		"eftpay.secret": s.secret,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {

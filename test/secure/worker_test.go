@@ -87,7 +87,7 @@ func install(t *testing.T, admin, prefix, kafka, redis string, secrets ...string
 		"worker.yaml": fmt.Sprintf(`
 kafka: {%s, group: %q, topic_prefix: %q, partitions: %d, replication: 1, min_insync: 1}
 redis: {%s}
-limits: {gateway_timeout: 2s, lease: 15s, horizon: 24h}
+limits: {in_flight: 6, gateway_timeout: 2s, lease: 15s, horizon: 24h}
 retry: {tiers: [1s, 2s, 10s]}
 http: {listen: "127.0.0.1:0"}
 log: {level: debug}
