@@ -1,11 +1,12 @@
 package main
 
 import (
-	"refundworker/bench/report"
-	"refundworker/schemas"
 	"strings"
 	"testing"
 	"time"
+
+	"refundworker/bench/report"
+	"refundworker/schemas"
 )
 
 func TestBadOptionsEndInOneLine(t *testing.T) {

@@ -11,12 +11,13 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"refundworker/bench/report"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"refundworker/bench/report"
 )
 
 type options struct {

@@ -10,12 +10,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"refundworker/gateway/sandbox"
-	"refundworker/internal/realtest"
 	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"refundworker/gateway/sandbox"
+	"refundworker/internal/realtest"
 )
 
 const (

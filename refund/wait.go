@@ -16,18 +16,25 @@ func untilAvailable[T any](ctx context.Context, p *Processor, what string, call 
 	if err == nil || !errors.Is(err, ErrStoreUnavailable) {
 		return answer, err // waiting does not mend a record that cannot be read
 	}
-	return backoff.Retry(ctx, func() (T, error) {
-		if err != nil { // the first call's
-			first := err
-			err = nil
-			return answer, first
-		}
+	return backoff.Retry(ctx, after(err, func() (T, error) {
 		answer, err := call(ctx)
 		if err != nil && !errors.Is(err, ErrStoreUnavailable) {
 			return answer, backoff.Permanent(err)
 		}
 		return answer, err
-	}, p.patience(what)...)
+	}), p.patience(what)...)
+}
+
+// after is call with a first failure that has happened already: the schedule of repeats is made only where one is needed.
+func after[T any](failed error, call func() (T, error)) func() (T, error) {
+	return func() (T, error) {
+		if err := failed; err != nil {
+			failed = nil
+			var none T
+			return none, err
+		}
+		return call()
+	}
 }
 
 // publish repeats until every event is acked. A repeat can write an event twice; its event ID stays the same.
@@ -36,14 +43,9 @@ func (p *Processor) publish(ctx context.Context, in input, events ...Event) erro
 	p.carry(ctx, in, events)
 	err := p.publisher.Publish(ctx, events...)
 	if err != nil {
-		first := true
-		_, err = backoff.Retry(ctx, func() (struct{}, error) {
-			if first {
-				first = false
-				return struct{}{}, err
-			}
+		_, err = backoff.Retry(ctx, after(err, func() (struct{}, error) {
 			return struct{}{}, p.publisher.Publish(ctx, events...)
-		}, p.patience("publish")...)
+		}), p.patience("publish")...)
 	}
 	step.end(ctx, err)
 	if err != nil {

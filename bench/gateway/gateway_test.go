@@ -3,11 +3,6 @@ package main
 import (
 	"context"
 	"net/http/httptest"
-	"refundworker/gateway/antom"
-	"refundworker/gateway/eftpay"
-	"refundworker/gateway/sandbox"
-	"refundworker/refund"
-	"refundworker/schemas"
 	"testing"
 	"time"
 
@@ -15,6 +10,11 @@ import (
 	"github.com/rs/zerolog"
 
 	client "refundworker/gateway"
+	"refundworker/gateway/antom"
+	"refundworker/gateway/eftpay"
+	"refundworker/gateway/sandbox"
+	"refundworker/refund"
+	"refundworker/schemas"
 )
 
 func TestTheTallyCountsWhatAPaymentMustNeverSee(t *testing.T) {

@@ -7,11 +7,12 @@ import (
 	"io"
 	"math"
 	"reflect"
-	"refundworker/bench/report"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"refundworker/bench/report"
 )
 
 func grid(subject string, latencyMS int64, inFlight int, refundsPerS float64) report.Result {

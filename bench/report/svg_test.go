@@ -3,11 +3,12 @@ package report_test
 import (
 	"bytes"
 	"math"
-	"refundworker/bench/report"
 	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"refundworker/bench/report"
 )
 
 func throughput(t *testing.T, latencyMS int64, results ...report.Result) element {

@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"flag"
 	"os"
-	"refundworker/bench/report"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"refundworker/bench/report"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")

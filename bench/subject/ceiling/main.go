@@ -10,12 +10,13 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"refundworker/bench/subject"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/kafka-go"
+
+	"refundworker/bench/subject"
 )
 
 func main() { subject.Main(run) }

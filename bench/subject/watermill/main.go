@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"refundworker/bench/subject"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
@@ -13,6 +12,8 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 	"github.com/redis/go-redis/v9"
+
+	"refundworker/bench/subject"
 )
 
 func main() { subject.Main(run) }
