@@ -14,6 +14,9 @@ const (
 	senders = 2
 	// batchCalls is how many exchanges share a pipeline at most: some milliseconds of work for the server.
 	batchCalls = 64
+	// batchTakes is what a pipeline should take at most. A server that needs longer is given fewer exchanges at once: past
+	// ioTimeout all of them would fail, and be sent again, and keep it from ever catching up.
+	batchTakes = ioTimeout / 4
 	// batchTimeout bounds a pipeline with everything that the driver does about it.
 	batchTimeout = 5 * time.Second
 )
@@ -29,6 +32,8 @@ type batcher struct {
 	mu      sync.Mutex
 	waiting []*batchCall
 	running int
+	// less is how many exchanges fewer than batchCalls a pipeline has at the moment.
+	less int
 }
 
 // batchCall is the scripts of one exchange.
@@ -81,12 +86,25 @@ func (b *batcher) next() []*batchCall {
 		b.running--
 		return nil
 	}
-	n := min(len(b.waiting), batchCalls)
+	n := min(len(b.waiting), batchCalls-b.less)
 	calls := b.waiting[:n:n]
 	if b.waiting = b.waiting[n:]; len(b.waiting) == 0 {
 		b.waiting = nil
 	}
 	return calls
+}
+
+// adapt sizes the next pipelines by what one of n exchanges took: half of what took too long, one more after one that was
+// full and did not.
+func (b *batcher) adapt(n int, took time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case took > batchTakes:
+		b.less = batchCalls - max(1, n/2)
+	case n >= batchCalls-b.less:
+		b.less = max(0, b.less-1)
+	}
 }
 
 func (b *batcher) send(ctx context.Context, calls []*batchCall) {
@@ -100,7 +118,9 @@ func (b *batcher) send(ctx context.Context, calls []*batchCall) {
 		}
 	}
 	if len(alive) > 0 {
+		began := time.Now()
 		b.sendFunc(ctx, alive)
+		b.adapt(len(alive), time.Since(began))
 	}
 	for _, call := range alive {
 		close(call.done)
