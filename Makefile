@@ -31,7 +31,7 @@ run: ## the sandbox: a broker, a store, a gateway and a worker on this machine, 
 test: ## every test with the race detector, on real Kafka and redis-server too, and each fuzz target for FUZZTIME
 	@bash test/real/setup.sh
 	@if [ "$${CI:-}" = true ] && [ -e .cache/real-parts ]; then export REFUND_WORKER_REQUIRE_REAL=1; fi; \
-	go test -race -shuffle=on -count=1 ./...
+	go test -race -shuffle=on -count=1 -timeout 15m ./...
 	@bash test/fuzz.sh $(FUZZTIME)
 	@if [ -e .cache/real-parts ]; then echo "tested on $$(cat .cache/real-parts)"; \
 	else echo "tested on embedded parts where real ones were missing, see above"; fi
