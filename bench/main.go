@@ -166,7 +166,7 @@ func write(o options, results []report.Result) error {
 	}
 	if o.SVG != "" {
 		for _, latency := range o.Latency {
-			file(filepath.Join(o.SVG, fmt.Sprintf("throughput-%s.svg", latency)), func(w io.Writer) error {
+			file(filepath.Join(o.SVG, fmt.Sprintf("throughput-%dms.svg", latency.Milliseconds())), func(w io.Writer) error {
 				return report.ThroughputSVG(w, results, latency.Milliseconds())
 			})
 		}
