@@ -1,6 +1,7 @@
 package main
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -106,5 +107,23 @@ func TestCommandsAreOfTheContract(t *testing.T) {
 		if n := len(m.Value); n < 500 || n > 700 {
 			t.Errorf("%s: %d bytes, want some 600", gateway, n)
 		}
+	}
+}
+
+func TestOnlyWhatWasRunIsDrawn(t *testing.T) {
+	t.Parallel()
+	o := full()
+	o.Scenario, o.Latency = []string{"grid"}, []time.Duration{20 * time.Millisecond}
+	o.SVG, o.JSON = t.TempDir(), filepath.Join(t.TempDir(), "results.json")
+	results := []report.Result{
+		{Subject: "worker", Scenario: "grid", Broker: "real", LatencyMS: 20, InFlight: 64, Workers: 1, RefundsPerS: 10},
+		{Subject: "worker", Scenario: "grid", Broker: "real", LatencyMS: 20, InFlight: 256, Workers: 1, RefundsPerS: 20},
+	}
+	if err := write(o, results); err != nil {
+		t.Fatal(err)
+	}
+	names, err := filepath.Glob(filepath.Join(o.SVG, "*"))
+	if err != nil || len(names) != 1 || filepath.Base(names[0]) != "throughput-20ms.svg" {
+		t.Errorf("drawn: %v, %v", names, err)
 	}
 }

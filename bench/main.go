@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -164,12 +165,18 @@ func write(o options, results []report.Result) error {
 	if o.JSON != "" {
 		file(o.JSON, func(w io.Writer) error { return report.WriteJSON(w, results) })
 	}
-	if o.SVG != "" {
+	if o.SVG == "" {
+		return errors.Join(errs...)
+	}
+	// Only what was run can be drawn.
+	if slices.Contains(o.Scenario, "grid") {
 		for _, latency := range o.Latency {
 			file(filepath.Join(o.SVG, fmt.Sprintf("throughput-%dms.svg", latency.Milliseconds())), func(w io.Writer) error {
 				return report.ThroughputSVG(w, results, latency.Milliseconds())
 			})
 		}
+	}
+	if slices.Contains(o.Scenario, "backlog") {
 		file(filepath.Join(o.SVG, "backlog.svg"), func(w io.Writer) error { return report.BacklogSVG(w, results) })
 	}
 	return errors.Join(errs...)
