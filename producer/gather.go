@@ -29,6 +29,8 @@ type gatherer struct {
 	mu      sync.Mutex
 	waiting []*publication
 	running int
+	// writers are the goroutines that write, also for callers that have gone.
+	writers sync.WaitGroup
 }
 
 // publication is the messages of one call.
@@ -48,11 +50,9 @@ func (g *gatherer) write(ctx context.Context, messages []kafkago.Message) []*Eve
 	begin := g.running < gatherers
 	if begin {
 		g.running++
+		g.writers.Go(func() { g.run(context.WithoutCancel(ctx)) })
 	}
 	g.mu.Unlock()
-	if begin {
-		go g.run(context.WithoutCancel(ctx))
-	}
 	select {
 	case <-p.done:
 		return p.failed

@@ -115,8 +115,9 @@ func (p *Producer) Close(ctx context.Context) error {
 	done := make(chan error, 1)
 	go func() {
 		// The driver's Close hangs for ever when it meets a WriteMessages between its two locks (segmentio/kafka-go
-		// issue 1307): every publication is joined first.
+		// issue 1307): every publication is joined first, and then the write of one whose caller did not wait for it.
 		p.running.Wait()
+		p.gather.writers.Wait()
 		err := errors.Join(p.bulk.Close(), p.solo.Close())
 		p.transport.CloseIdleConnections()
 		done <- err
